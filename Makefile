@@ -1,0 +1,1 @@
+# One command per job; CI calls the same ones.

@@ -1,0 +1,16 @@
+"""`inspect SOURCE [FILE]`: what a parser makes of one file, as plain values for JSON.
+
+SOURCES is the one list: name → "module:function" taking the file's bytes and returning JSON-ready values or
+raising ParseError. Modules are imported when asked for, so that none of them costs the running agent anything.
+"""
+
+from importlib import import_module
+from typing import Any
+
+SOURCES: dict[str, str] = {}
+
+
+def inspect(source: str, data: bytes) -> Any:
+    """The parsed content of data as JSON-ready values. Raises KeyError (unknown source) or ParseError."""
+    module, _, function = SOURCES[source].partition(":")
+    return getattr(import_module(module), function)(data)

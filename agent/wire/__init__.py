@@ -1,0 +1,1 @@
+"""The contract between agent and collector: series, histogram, window, batch. No IO, no clock."""
