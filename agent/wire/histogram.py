@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 SCALE = 5
-BUCKETS_PER_DOUBLING = 2**SCALE
+BUCKETS_PER_DOUBLING: int = 2**SCALE
 LOWEST_INDEX, HIGHEST_INDEX = -957, 447  # 1 ns … 2**14 s
 MIN_NS, MAX_NS = 1, 2**14 * 10**9
 RELATIVE_ERROR = 2 ** (1 / (2 * BUCKETS_PER_DOUBLING)) - 1
@@ -21,7 +21,7 @@ RELATIVE_ERROR = 2 ** (1 / (2 * BUCKETS_PER_DOUBLING)) - 1
 def bucket_index(value_ns: int) -> int:
     """Index of the bucket that holds this many nanoseconds; values outside 1 ns … 2**14 s go to the last one."""
     clamped = min(max(value_ns, MIN_NS), MAX_NS)
-    return int(math.ceil(math.log2(clamped / 1e9) * BUCKETS_PER_DOUBLING)) - 1
+    return math.ceil(math.log2(clamped / 1e9) * BUCKETS_PER_DOUBLING) - 1
 
 
 def bucket_upper_seconds(index: int) -> float:
