@@ -89,13 +89,15 @@ class Proof:
     """What the counts of a verdict rest on.
 
     samples: those compared with the limit; over_limit: of these, above it; exact: counted one by one (False: taken
-    from the histogram's buckets). design_effect: by how much the samples are fewer than they seem.
+    from the histogram's buckets). design_effect: samples divided by this are worth as much as independent ones.
+    basis: the same in words.
     """
 
     samples: int
     over_limit: int
     exact: bool
     design_effect: float
+    basis: str
 
     @property
     def effective_samples(self) -> int:
@@ -107,11 +109,21 @@ def proof(measured: Measured, stated_limit_seconds: float | None) -> Proof:
     """The counts that a verdict at this limit rests on."""
     if measured.judged:
         effect = design_effect(measured.judged, measured.over_limit, measured.minutes)
-        return Proof(measured.judged, measured.over_limit, exact=True, design_effect=effect)
+        return Proof(measured.judged, measured.over_limit, True, effect, _basis(measured, effect))
     if stated_limit_seconds is None:
-        return Proof(0, 0, exact=True, design_effect=1.0)
+        return Proof(0, 0, True, 1.0, "nothing was compared with a limit")
     estimate = above(measured.rtt, stated_limit_seconds * 1e9).estimate
-    return Proof(measured.rtt.count, round(estimate), exact=False, design_effect=1.0)
+    return Proof(
+        measured.rtt.count, round(estimate), False, 1.0, "samples, counted from the histogram's buckets"
+    )
+
+
+def _basis(measured: Measured, effect: float) -> str:
+    if measured.minutes is None:
+        return "samples, taken as independent: no minute counts"
+    if effect > 1:
+        return f"samples divided by {effect:.2f}: slow ones cluster within minutes"
+    return "samples: slow ones do not cluster within minutes"
 
 
 def decide_by_counts(promise: Promise, measured: Measured, counts: Proof, objective: float) -> Verdict:

@@ -1,7 +1,5 @@
 """One path's verdict for one period, with every figure it rests on. Pure. Formulas: docs/verdicts.md."""
 
-import math
-
 import msgspec
 
 from agent.wire.histogram import Histogram
@@ -14,6 +12,8 @@ from collector.measured import Measured
 
 Interval = tuple[float | None, float | None]
 """Two-sided 95 %; None where open on that side."""
+
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
 class Criterion(msgspec.Struct, frozen=True):
@@ -29,9 +29,10 @@ class Criterion(msgspec.Struct, frozen=True):
 class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `sla --json`. Times in seconds, ratios as fractions; None where unknown, never 0.
 
-    samples: RTTs in the histogram; judged: those compared with the limit; over_limit: of these, above it.
-    verdict: of the whole class; criteria: of each of its promises. *_interval: two-sided 95 %, of percentiles from
-    order statistics, of the loss ratio by Wilson's score. availability: minutes with an answer / minutes probed.
+    samples: RTTs in the histogram; over_limit: of those compared with the limit (proof.samples), the ones above it.
+    verdict: of the whole class; reason: of the criterion that decided; criteria: each of the class's promises.
+    intervals: "p50", "p90", "p99", "p999" → what order statistics enclose the true percentile. loss_interval: Wilson's
+    score. availability: minutes with an answer / minutes probed.
     """
 
     source: str
@@ -52,28 +53,18 @@ class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     criteria: tuple[Criterion, ...]
     time_source: TimeSource
-    sla_class: str | None
-    objective: float | None
+    sla_class: SlaClass | None
+    floor: Floor | None
     min_seconds: float | None
     max_seconds: float | None
     p90_seconds: float | None
     p999_seconds: float | None
-    p50_interval_seconds: Interval
-    p90_interval_seconds: Interval
-    p99_interval_seconds: Interval
-    p999_interval_seconds: Interval
-    distance_km: float | None
-    floor_uncertainty_seconds: float | None
-    floor_how: str | None
-    judged: int
-    effective_samples: int
-    design_effect: float
-    counted: str
+    intervals: dict[str, Interval]
+    proof: Proof
     answered: int
     lost: int
-    loss_interval: tuple[float, float] | None
+    loss_interval: Interval | None
     availability: float | None
-    minutes: int | None
 
 
 def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaClass | None) -> PathVerdict:
@@ -84,13 +75,12 @@ def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaCl
     """
     promise = Promise(floor, sla.multiplier, sla.allowance_ms / 1000) if floor and sla else None
     counts = proof(measured, promise.limit_seconds if promise else None)
-    latency = _latency(measured, promise, counts, sla)
-    criteria = (latency, *_other_criteria(measured, sla))
+    criteria = (_latency(measured, promise, counts, sla), *_other_criteria(measured, sla))
     deciding = overall(criteria)
-    rtt, minutes = measured.rtt, measured.minutes
-    p50, p90, p99, p999 = (_quantile_seconds(rtt, q) for q in (0.5, 0.9, 0.99, 0.999))
-    low = None if rtt.min_ns is None else rtt.min_ns / 1e9
-    intervals = [_interval_seconds(rtt, q, counts.design_effect) for q in (0.5, 0.9, 0.99, 0.999)]
+    rtt, sent = measured.rtt, measured.answered + measured.lost
+    quantiles = {name: _quantile_seconds(rtt, q) for name, q in PERCENTILES.items()}
+    min_seconds = _seconds(rtt.min_ns)
+    floor_seconds = floor.floor_seconds if floor else None
     return PathVerdict(
         source=series.source,
         destination=series.destination,
@@ -98,40 +88,30 @@ def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaCl
         family=series.family,
         samples=rtt.count,
         over_limit=counts.over_limit if counts.samples else None,
-        p50_seconds=p50,
-        p99_seconds=p99,
-        floor_seconds=floor.floor_seconds if floor else None,
+        p50_seconds=quantiles["p50"],
+        p99_seconds=quantiles["p99"],
+        floor_seconds=floor_seconds,
         limit_seconds=promise.limit_seconds if promise else None,
-        ratio_to_floor=_ratio(p99, floor.floor_seconds if floor else None),
-        static_inflation=_ratio(low, floor.floor_seconds if floor else None),
-        dynamic_inflation=_ratio(p99, low),
-        loss_ratio=_ratio(measured.lost, measured.answered + measured.lost),
+        ratio_to_floor=_ratio(quantiles["p99"], floor_seconds),
+        static_inflation=_ratio(min_seconds, floor_seconds),
+        dynamic_inflation=_ratio(quantiles["p99"], min_seconds),
+        loss_ratio=_ratio(measured.lost, sent),
         verdict=deciding.verdict,
         reason=deciding.reason,
         criteria=criteria,
         time_source=series.time_source,
-        sla_class=sla.name if sla else None,
-        objective=sla.objective if sla else None,
-        min_seconds=low,
-        max_seconds=None if rtt.max_ns is None else rtt.max_ns / 1e9,
-        p90_seconds=p90,
-        p999_seconds=p999,
-        p50_interval_seconds=intervals[0],
-        p90_interval_seconds=intervals[1],
-        p99_interval_seconds=intervals[2],
-        p999_interval_seconds=intervals[3],
-        distance_km=floor.distance_km if floor else None,
-        floor_uncertainty_seconds=floor.uncertainty_seconds if floor else None,
-        floor_how=floor.how if floor else None,
-        judged=counts.samples,
-        effective_samples=counts.effective_samples,
-        design_effect=counts.design_effect,
-        counted=_counted(measured, counts),
+        sla_class=sla,
+        floor=floor,
+        min_seconds=min_seconds,
+        max_seconds=_seconds(rtt.max_ns),
+        p90_seconds=quantiles["p90"],
+        p999_seconds=quantiles["p999"],
+        intervals={name: _interval_seconds(rtt, q, counts) for name, q in PERCENTILES.items()},
+        proof=counts,
         answered=measured.answered,
         lost=measured.lost,
-        loss_interval=wilson_interval(measured.lost, measured.answered + measured.lost),
-        availability=_ratio(minutes.available, minutes.measured) if minutes else None,
-        minutes=minutes.measured if minutes else None,
+        loss_interval=wilson_interval(measured.lost, sent),
+        availability=_availability(measured),
     )
 
 
@@ -173,7 +153,7 @@ def _latency_reason(verdict: Verdict, promise: Promise, counts: Proof, sla: SlaC
     best_ms = (rtt.min_ns or 0) / 1e6
     floor_ms, unsure_ms = promise.floor.floor_seconds * 1e3, promise.floor.uncertainty_seconds * 1e3
     over = f"{counts.over_limit:,} of {counts.samples:,} samples over {promise.limit_seconds * 1e3:.3f} ms"
-    allowed = f"{(1 - sla.objective):.4g} of them"
+    allowed = f"{100 * (1 - sla.objective):.4g} %"
     match verdict:
         case Verdict.PASS:
             return f"{over}: at most {allowed} proven at 95 %"
@@ -197,9 +177,7 @@ def _other_criteria(measured: Measured, sla: SlaClass | None) -> list[Criterion]
     if sla.loss_ratio_max is not None:
         found.append(_loss(measured, sla.loss_ratio_max))
     if sla.availability_min is not None:
-        minutes = measured.minutes
-        share = _ratio(minutes.available, minutes.measured) if minutes else None
-        found.append(_compared("availability", share, sla.availability_min, at_least=True))
+        found.append(_compared("availability", _availability(measured), sla.availability_min, at_least=True))
     if sla.path_mtu_bytes_min is not None:
         found.append(
             _compared("path_mtu_bytes", measured.path_mtu_bytes, sla.path_mtu_bytes_min, at_least=True)
@@ -237,30 +215,25 @@ def _compared(name: str, value: float | None, limit: float, *, at_least: bool) -
     return Criterion(name, value, limit, verdict, f"{name} is {value:.6g}; {bound} is promised")
 
 
-def _counted(measured: Measured, counts: Proof) -> str:
-    if not counts.samples:
-        return "nothing was compared with a limit"
-    if not counts.exact:
-        return "samples, counted from the histogram's buckets"
-    if measured.minutes is None:
-        return "samples, taken as independent: no minute counts"
-    if counts.design_effect > 1:
-        return f"samples divided by {counts.design_effect:.2f}: slow ones cluster within minutes"
-    return "samples: slow ones do not cluster within minutes"
+def _availability(measured: Measured) -> float | None:
+    return _ratio(measured.minutes.available, measured.minutes.measured) if measured.minutes else None
 
 
 def _ratio(value: float | None, of: float | None) -> float | None:
     return value / of if value is not None and of else None
 
 
+def _seconds(value_ns: float | None) -> float | None:
+    return None if value_ns is None else value_ns / 1e9
+
+
 def _quantile_seconds(rtt: Histogram, q: float) -> float | None:
-    value = rtt.quantile_ns(q)
-    return None if value is None else value / 1e9
+    return _seconds(rtt.quantile_ns(q))
 
 
-def _interval_seconds(rtt: Histogram, q: float, effect: float) -> Interval:
-    """Order statistics that enclose the true quantile, as if there were count / effect independent samples."""
-    n = max(1, math.floor(rtt.count / effect))
+def _interval_seconds(rtt: Histogram, q: float, counts: Proof) -> Interval:
+    """Order statistics that enclose the true quantile, were there count / design_effect independent samples."""
+    n = max(1, int(rtt.count / counts.design_effect))
     low, high = quantile_ranks(n, q)
     return (
         None if low is None else _quantile_seconds(rtt, low / n),
