@@ -91,6 +91,7 @@ class Runner:
         self._cap = RateCap(1.0, clock.mono_ns())
         self._bursts: set[asyncio.Task[None]] = set()
         self.delays = Histogram()
+        self._recent_delays = Histogram()
         self.misses: deque[Miss] = deque(maxlen=100)
 
     async def plan(self, assignment: Assignment) -> None:
@@ -118,6 +119,11 @@ class Runner:
                 burst.cancel()
             await asyncio.gather(*self._bursts, return_exceptions=True)
 
+    def take_delays(self) -> Histogram:
+        """How late the loop woke for its ticks since this was last asked."""
+        taken, self._recent_delays = self._recent_delays, Histogram()
+        return taken
+
     def _next_wake_ns(self) -> int:
         latest = self._clock.mono_ns() + _LONGEST_NAP_NS
         due = self._schedule.next_due_ns()
@@ -127,7 +133,8 @@ class Runner:
         now = self._clock.mono_ns()
         taken = self._schedule.take(now)
         if taken:
-            self.delays.add(max(now - wake_ns, 0))
+            for histogram in (self.delays, self._recent_delays):
+                histogram.add(max(now - wake_ns, 0))
         bursts: dict[Any, dict[Target, Job]] = {}
         for due in taken:
             job = self._jobs[due.entry.key]

@@ -16,13 +16,19 @@ Run = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """options: the struct that a probe's `options` table is checked against; time_source: where its times come from."""
+    """options: the struct that a probe's `options` table is checked against; time_source: where its times come from.
 
+    has_port: its target is HOST:PORT; count: how many a probe by hand sends unless told.
+    """
+
+    summary: str
     options: type[Any]
     run: Run
     time_source: TimeSource
+    has_port: bool = True
+    count: int = 10
 
 
 PROBES: dict[str, Probe] = {
-    "tcp": Probe(tcp.Options, tcp.run, TimeSource.TCP_INFO),
+    "tcp": Probe("TCP handshake round trip, timed by the kernel.", tcp.Options, tcp.run, TimeSource.TCP_INFO),
 }

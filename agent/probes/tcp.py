@@ -7,12 +7,14 @@ timestamp option (1 ms steps) or to a bogus second, so such a probe is an outcom
 
 import errno
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import msgspec
 
 from agent.net.network import Network
 from agent.net.tcp import Connect, Handshake
 from agent.sample import Sample, Target
+from agent.wire.assignment import Port
 from agent.wire.series import Outcome
 
 _UNREACHABLE = frozenset(
@@ -29,12 +31,14 @@ _UNREACHABLE = frozenset(
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """port: instead of the peer's; source_address / interface: to send from; refused_is_answer: RST counts as ok."""
+    """What can be set for this probe."""
 
-    port: int | None = None
-    source_address: str | None = None
-    interface: str | None = None
-    refused_is_answer: bool = False
+    port: Annotated[Port | None, msgspec.Meta(description="port to connect to instead of the peer's")] = None
+    source_address: Annotated[str | None, msgspec.Meta(description="address to send from")] = None
+    interface: Annotated[str | None, msgspec.Meta(description="interface to leave by")] = None
+    refused_is_answer: Annotated[
+        bool, msgspec.Meta(description="count a refused connection as an answer")
+    ] = False
 
 
 def classify(handshake: Handshake, options: Options) -> Sample:
