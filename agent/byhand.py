@@ -1,13 +1,14 @@
 """`probe KIND TARGET`: one target, a few probes, a result for a person or a program."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.net.network import SystemNetwork
 from agent.net.resolve import is_literal, lookup
 from agent.probes import PROBES
-from agent.sample import Sample, Target
+from agent.sample import Burst, Sample, Target
 from agent.wire.series import ANSWERED, Family, Outcome, TimeSource
 from agent.wire.settings import ConfigError
 
@@ -41,6 +42,7 @@ class Result:
     probe: str
     time_source: TimeSource
     samples: list[Sample] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def answered(self) -> bool:
@@ -66,6 +68,20 @@ class Result:
         result["mean"] = sum(times) / len(times) / 1e9
         return result
 
+    def found(self) -> dict[str, Any]:
+        """What the probe found beside times: counters added up, durations as seconds of the last, else the latest."""
+        kinds = {measure.name: measure.kind for measure in PROBES[self.probe].measures}
+        found: dict[str, Any] = {}
+        for sample in self.samples:
+            for name, value in (sample.result or {}).items():
+                if kinds.get(name) == "counter":
+                    found[name] = found.get(name, 0) + value
+                elif kinds.get(name) == "time":
+                    found[name.removesuffix("_ns") + "_seconds"] = None if value is None else value / 1e9
+                else:
+                    found[name] = value
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
         return {
@@ -76,6 +92,7 @@ class Result:
             "outcomes": self.outcomes(),
             "rtt_seconds": self.rtt_seconds(),
             "time_source": str(self.time_source),
+            **self.found(),
         }
 
     def as_text(self) -> str:
@@ -96,7 +113,10 @@ class Result:
             f"  rtt    {times}",
             f"  source {self.time_source}",
         ]
-        return "\n".join([*lines, f"  why    {why}"] if why else lines)
+        if why:
+            lines.append(f"  why    {why}")
+        lines.extend(f"  {name} {value}" for name, value in self.found().items())
+        return "\n".join(lines)
 
 
 def split_target(text: str, has_port: bool) -> tuple[str, int]:
@@ -136,15 +156,18 @@ async def probe(request: Request) -> Result:
     network = SystemNetwork()
     loop = asyncio.get_running_loop()
     start = loop.time()
+    memory: dict[Target, Any] = {}
+
+    def record(_target: Target, sample: Sample) -> None:
+        result.samples.append(sample)
+
+    def event(_target: Target, kind: str, detail: Mapping[str, Any]) -> None:
+        result.events.append({"kind": kind, **detail})
 
     async def one(index: int) -> None:
         await asyncio.sleep(start + index * request.interval_seconds - loop.time())
         await kind.run(
-            request.options,
-            request.timeout_seconds,
-            [target],
-            network,
-            lambda _, sample: result.samples.append(sample),
+            Burst(request.options, request.timeout_seconds, [target], network, record, event, memory)
         )
 
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.ledger import Tally
+from agent.probes import PROBES, Measure
 from agent.wire.assignment import Peer
 from agent.wire.histogram import BUCKETS_PER_DOUBLING, Histogram
 from agent.wire.series import Outcome, SeriesKey
@@ -86,6 +87,8 @@ class Exposition:
         family(OUTCOMES, (template.outcomes(tally.outcomes) for template, tally in rows))
         family(OVER_LIMIT, (template.over_limit % tally.over_limit for template, tally in rows))
         family(JUDGED, (template.judged % tally.judged for template, tally in rows))
+        for kind, measure in _measures():
+            family(kind, _measured(kind, measure, totals))
         family(FLOOR, _path_gauge(FLOOR, peers, lambda peer: peer.floor_seconds))
         family(LIMIT, _path_gauge(LIMIT, peers, lambda peer: peer.limit_seconds))
         family(DELAY, iter([_histogram_template(DELAY.name, "") % _histogram_values(delays)]))
@@ -137,6 +140,29 @@ def _histogram_values(histogram: Histogram) -> tuple[float, ...]:
         total += count
         octaves[position] = total
     return (*octaves, histogram.count, histogram.count, histogram.sum_ns / 1e9)
+
+
+def _measures() -> Iterator[tuple[Family, Measure]]:
+    """Every probe's own measures, as families. A time's family is a histogram, named in seconds."""
+    kinds = {"gauge": "gauge", "counter": "counter", "time": "histogram"}
+    for probe in PROBES.values():
+        for measure in probe.measures:
+            name = measure.metric.removesuffix("_total")
+            yield Family(name, kinds[measure.kind], measure.help), measure
+
+
+def _measured(family: Family, measure: Measure, totals: Mapping[SeriesKey, Tally]) -> Iterator[str]:
+    for series, tally in totals.items():
+        if measure not in PROBES[series.probe].measures:
+            continue
+        own = labels(destination=series.destination, family=series.family)
+        if measure.kind == "gauge" and measure.name in tally.gauges:
+            yield f"{family.name}{{{own}}} {tally.gauges[measure.name]!r}\n"
+        elif measure.kind == "counter":
+            yield f"{family.name}_total{{{own}}} {tally.counters.get(measure.name, 0)}\n"
+        elif measure.name in tally.times:
+            template = _histogram_template(family.name, own.replace("%", "%%") + ",")
+            yield template % _histogram_values(tally.times[measure.name])
 
 
 def _path_gauge(

@@ -12,7 +12,7 @@ from agent.ledger import Ledger
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
-from agent.wire.batch import SCHEMA, Batch, Fact, Window, encode
+from agent.wire.batch import SCHEMA, Batch, Event, Fact, Window, encode
 
 _LOG = logging.getLogger("agent.minutes")
 _HELD_BATCHES = 30
@@ -25,6 +25,15 @@ class Minute:
 
     start_s: int
     end_mono_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """What one batch will hold."""
+
+    windows: list[Window]
+    facts: list[Fact]
+    events: list[Event]
 
 
 def minute_at(wall_ns: int, mono_ns: int, length_s: int) -> Minute:
@@ -54,7 +63,7 @@ class Minutes:
         self._clock = clock
         self._read_host = read_host
         self._before = read_host()
-        self._held: list[tuple[list[Window], list[Fact]]] = []
+        self._held: list[_Closed] = []
         self._facts: list[Fact] = []
         self._minute = minute_at(clock.wall_ns(), clock.mono_ns(), length_s)
         self.closed_windows = 0
@@ -86,32 +95,35 @@ class Minutes:
         self._before = after
         self._minute = minute_at(after.wall_ns, after.mono_ns, self._length_s)
         facts, self._facts = self._facts, []
-        if windows or facts:
-            self._held.append((windows, facts))
+        events = self._runner.take_events()
+        if windows or facts or events:
+            self._held.append(_Closed(windows, facts, events))
         await self._store_held()
 
     async def _store_held(self) -> None:
         if self._spool is None:
-            self.closed_windows += sum(len(windows) for windows, _ in self._held)
+            self.closed_windows += sum(len(closed.windows) for closed in self._held)
             self._held.clear()
             return
         while self._held:
-            windows, facts = self._held[0]
             try:
-                await self._store(self._spool, windows, facts)
+                await self._store(self._spool, self._held[0])
             except OSError as error:
                 self._cannot_store(error)
                 return
             del self._held[0]
             self.spool_error = ""
 
-    async def _store(self, spool: Spool, windows: list[Window], facts: list[Fact]) -> None:
-        batch = Batch(SCHEMA, self._node, spool.boot, spool.next_sequence, windows, facts)
+    async def _store(self, spool: Spool, closed: "_Closed") -> None:
+        batch = Batch(
+            SCHEMA, self._node, spool.boot, spool.next_sequence, closed.windows, closed.facts, closed.events
+        )
         body = await asyncio.to_thread(encode, batch)
-        stored = await spool.append(body, len(windows))
-        self.closed_windows += len(windows)
+        stored = await spool.append(body, len(closed.windows))
+        self.closed_windows += stored.windows
         _LOG.debug(
-            "batch spooled", extra={"boot": stored.boot, "sequence": stored.sequence, "windows": len(windows)}
+            "batch spooled",
+            extra={"boot": stored.boot, "sequence": stored.sequence, "windows": stored.windows},
         )
 
     def _cannot_store(self, error: OSError) -> None:
@@ -119,4 +131,4 @@ class Minutes:
             _LOG.error("closed windows cannot be stored, they wait in memory", extra={"error": str(error)})
         self.spool_error = error.strerror or str(error)
         while len(self._held) > _HELD_BATCHES:
-            self.lost_windows += len(self._held.pop(0)[0])
+            self.lost_windows += len(self._held.pop(0).windows)

@@ -6,14 +6,12 @@ timestamp option (1 ms steps) or to a bogus second, so such a probe is an outcom
 """
 
 import errno
-from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import msgspec
 
-from agent.net.network import Network
 from agent.net.tcp import Connect, Handshake
-from agent.sample import Sample, Target
+from agent.sample import Burst, Sample
 from agent.wire.assignment import Port
 from agent.wire.series import Outcome
 
@@ -62,20 +60,15 @@ def classify(handshake: Handshake, options: Options) -> Sample:
     return Sample(Outcome.FAILED, detail=handshake.reason)
 
 
-async def run(
-    options: Options,
-    timeout_seconds: float,
-    targets: Sequence[Target],
-    network: Network,
-    record: Callable[[Target, Sample], None],
-) -> None:
-    """One handshake with each target, all at once; record(target, sample) as each ends."""
+async def run(burst: Burst) -> None:
+    """One handshake with each target, all at once."""
+    options: Options = burst.options
     connects = [
         Connect(target.address, options.port or target.port, options.source_address, options.interface)
-        for target in targets
+        for target in burst.targets
     ]
 
     def ended(index: int, handshake: Handshake) -> None:
-        record(targets[index], classify(handshake, options))
+        burst.record(burst.targets[index], classify(handshake, options))
 
-    await network.handshakes(connects, timeout_seconds, ended)
+    await burst.network.handshakes(connects, burst.timeout_seconds, ended)
