@@ -70,22 +70,16 @@ def test_more_samples_over_the_limit_never_improve_the_verdict(n, data):
     assert ranks == sorted(ranks)
 
 
-@given(
-    st.floats(0.5, 100),
-    st.floats(0, 10),
-    st.floats(1, 4),
-    st.floats(0, 20),
-    st.lists(st.floats(0, 400), min_size=2, max_size=2),
-    st.floats(-1, 1),
-)
-def test_a_pass_or_fail_holds_wherever_the_machines_stand(
-    floor_ms, unsure_ms, multiplier, allowance_ms, times, shift
-):
+PROMISES = st.builds(promise, st.floats(0.5, 100), st.floats(0, 10), st.floats(1, 4), st.floats(0, 20))
+
+
+@given(PROMISES, st.lists(st.floats(0, 400), min_size=2, max_size=2), st.floats(-1, 1))
+def test_a_pass_or_fail_holds_wherever_the_machines_stand(terms, times, shift):
     """Moving them within what is not known of them never turns one into the other."""
     min_s, p99_s = (t / 1e3 for t in sorted(times))
-    verdict = decide_by_values(promise(floor_ms, unsure_ms, multiplier, allowance_ms), min_s, p99_s)
-    true_floor_ms = max(0.0, floor_ms + shift * unsure_ms)
-    limit_ms = multiplier * true_floor_ms + allowance_ms
+    verdict = decide_by_values(terms, min_s, p99_s)
+    true_floor_ms = max(0.0, terms.floor.floor_seconds + shift * terms.floor.uncertainty_seconds) * 1e3
+    limit_ms = terms.multiplier * true_floor_ms + terms.allowance_seconds * 1e3
     if verdict == "PASS":
         assert p99_s * 1e3 <= limit_ms + 1e-9
     if verdict == "FAIL":
