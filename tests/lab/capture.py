@@ -8,10 +8,13 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from lab.netns import LabError, Namespace
+from lab.netns import LabError
 from lab.pcap import Packet, read_packets
+
+if TYPE_CHECKING:
+    from lab.node import Node
 
 # Packets of the lab's own, to see that the file is complete: a group address that no router and no host
 # answers, and a port of which a capture of UDP shows nothing else.
@@ -28,11 +31,9 @@ class Capture:
     crossed the interface before is missing.
     """
 
-    def __init__(
-        self, namespace: Namespace, device: str, expression: str, snap_bytes: int, folder: Path
-    ) -> None:
-        self.file = folder / f"{device}-{secrets.token_hex(4)}.pcap"
-        self._namespace = namespace
+    def __init__(self, node: "Node", device: str, expression: str, snap_bytes: int, file: Path) -> None:
+        self.file = file
+        self._node = node
         self._device = device
         self._expression = f"({expression}) or {_MARK_FILTER}" if expression else ""
         self._snap_bytes = snap_bytes
@@ -42,11 +43,8 @@ class Capture:
         argv = ["tcpdump", "-i", self._device, "-n", "-s", str(self._snap_bytes), "--immediate-mode", "-U"]
         argv += ["-B", "16384", "--time-stamp-precision=nano", "-w", "-"]
         with self.file.open("wb") as out:
-            self._process = subprocess.Popen(
-                self._namespace.command([*argv, *([self._expression] if self._expression else [])]),
-                stdout=out,
-                stderr=subprocess.PIPE,
-            )
+            argv += [self._expression] if self._expression else []
+            self._process = self._node.popen(argv, stdout=out, stderr=subprocess.PIPE)
         said = b""
         while b"listening on" not in said:
             line = self._process.stderr.readline()
@@ -73,7 +71,7 @@ class Capture:
     def flush(self) -> None:
         """Wait until all that has crossed the interface so far is in the file."""
         mark = secrets.token_bytes(16)
-        with self._namespace.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
+        with self._node.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
             marker.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, self._device.encode())
             marker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
             marker.sendto(mark, (_MARK_GROUP, _MARK_PORT))

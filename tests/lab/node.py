@@ -1,5 +1,6 @@
 """One node of the world: a namespace with its addresses, and what can be done in it."""
 
+import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,7 +60,8 @@ class Node:
 
     def capture(self, filter: str = "", *, device: str | None = None, snap_bytes: int = 256) -> Capture:  # noqa: A002 - tcpdump's word
         """tcpdump at this node, nanosecond stamps; `filter` in tcpdump's language."""
-        return Capture(self.namespace, device or self.device, filter, snap_bytes, self._folder)
+        file = self._folder / f"{self.name}-{secrets.token_hex(4)}.pcap"
+        return Capture(self, device or self.device, filter, snap_bytes, file)
 
     def sysctl(self, name: str, value: object) -> None:
         """Set a per-namespace sysctl, such as ("net.ipv4.tcp_timestamps", 0)."""
