@@ -95,8 +95,8 @@ def _is_mark(packet: Packet) -> bool:
     return packet.destination == _MARK_GROUP and packet.destination_port == _MARK_PORT
 
 
-def handshake_rtts_ns(packets: list[Packet]) -> dict[tuple[int, int], int]:
-    """True handshake round trips by (client port, initial sequence number), from a capture at the client.
+def handshake_rtts_ns(packets: list[Packet], client: str) -> dict[tuple[int, int], int]:
+    """True round trips of the client's handshakes by (its port, initial sequence number), captured at the client.
 
     Only handshakes with one SYN and an answer (SYN-ACK or RST) to it: after a retransmission there is no single
     true value. Keyed with the sequence number because ports come back.
@@ -104,23 +104,27 @@ def handshake_rtts_ns(packets: list[Packet]) -> dict[tuple[int, int], int]:
     sent: dict[tuple[int, int], list[int]] = {}
     answered: dict[tuple[int, int], int] = {}
     for packet in packets:
-        if packet.flags == "S":
+        if packet.flags == "S" and packet.source == client:
             sent.setdefault((packet.source_port, packet.seq), []).append(packet.time_ns)
-        elif packet.flags in ("SA", "RA"):
+        elif packet.flags in ("SA", "RA") and packet.destination == client:
             answered.setdefault((packet.destination_port, (packet.ack - 1) % 2**32), packet.time_ns)
     return {
         key: answered[key] - times[0] for key, times in sent.items() if len(times) == 1 and key in answered
     }
 
 
-def echo_rtts_ns(packets: list[Packet]) -> dict[tuple[int, int], int]:
-    """True ICMP and ICMPv6 echo round trips by (id, sequence), from a capture at the sender; first answers."""
-    sent: dict[tuple[int, int], int] = {}
-    rtts: dict[tuple[int, int], int] = {}
+def echo_rtts_ns(packets: list[Packet], client: str) -> dict[tuple[str, int, int], int]:
+    """True round trips of the client's ICMP and ICMPv6 echoes by (destination, id, sequence), captured at the client.
+
+    The first answer counts.
+    """
+    sent: dict[tuple[str, int, int], int] = {}
+    rtts: dict[tuple[str, int, int], int] = {}
     for packet in packets:
-        key = (packet.icmp_id, packet.icmp_seq)
-        if packet.icmp_type in (8, 128):
-            sent.setdefault(key, packet.time_ns)
-        elif packet.icmp_id is not None and key in sent:
-            rtts.setdefault(key, packet.time_ns - sent[key])
+        if packet.icmp_type in (8, 128) and packet.source == client:
+            sent.setdefault((packet.destination, packet.icmp_id, packet.icmp_seq), packet.time_ns)
+        elif packet.icmp_type in (0, 129) and packet.destination == client:
+            key = (packet.source, packet.icmp_id, packet.icmp_seq)
+            if key in sent:
+                rtts.setdefault(key, packet.time_ns - sent[key])
     return rtts

@@ -4,7 +4,7 @@ with World(["fra", "nyc"]) as world:
     world.both("fra", "nyc", delay_ms=40, jitter_ms=2)
     with world["fra"].capture("tcp") as capture:
         world["fra"].run(["curl", f"http://{world['nyc'].address}/"])
-    print(handshake_rtts_ns(capture.packets()))
+    print(handshake_rtts_ns(capture.packets(), world["fra"].address))
 """
 
 import pathlib
@@ -22,6 +22,7 @@ from typing import Any, Self
 import msgspec
 
 from lab import control
+from lab.link import Link, ManagementLink, join, join_host
 from lab.netns import LabError, missing_requirement
 from lab.node import WAN_DEVICE, Node
 from lab.path import Path, reversed_hops
@@ -59,6 +60,7 @@ class World:
         self._open_ping = open_ping
         self._nodes: dict[str, Node] = {}
         self._paths: dict[tuple[str, str], Path] = {}
+        self._links = 0
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
@@ -105,6 +107,15 @@ class World:
         """What the emulator did with the packets of one direction since the start."""
         answer = self._ask(control.ReadCounters(self[source].number, self[destination].number))
         return answer.counters
+
+    def link(self, one: str, other: str) -> Link:
+        """Wire two nodes directly, beside the WAN; Node.shape and Node.nft add a rate and loss."""
+        self._links += 1
+        return join(self[one], self[other], self._links - 1)
+
+    def management_link(self, name: str) -> ManagementLink:
+        """Wire a node to this machine, so that a browser or a test outside the world reaches its ports."""
+        return join_host(self[name])
 
     def _build(self) -> None:
         folder = pathlib.Path(
