@@ -4,6 +4,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ class Node:
         self.name = name
         self.number = number
         self.address = f"198.18.{number}.1"  # RFC 2544's range for benchmarks
-        self.address6 = f"2001:2:0:{number:x}::1"  # RFC 5180's
+        self.address6 = str(ip_address(f"2001:2:0:{number:x}::1"))  # RFC 5180's, as programs print it
         self.device = WAN_DEVICE
         self.namespace = Namespace()
         self._folder = folder
