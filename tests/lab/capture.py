@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lab.netns import LabError
+from lab.netns import LabError, require_program
 from lab.pcap import Packet, read_packets
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Capture:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        require_program("tcpdump")
         argv = ["tcpdump", "-i", self._device, "-n", "-s", str(self._snap_bytes), "--immediate-mode", "-U"]
         argv += ["-B", "16384", "--time-stamp-precision=nano", "-w", "-"]
         with self.file.open("wb") as out:

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import unittest
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -23,7 +22,7 @@ import msgspec
 
 from lab import control
 from lab.link import Link, ManagementLink, join, join_host
-from lab.netns import LabError, missing_requirement
+from lab.netns import LabError, require_lab
 from lab.node import WAN_DEVICE, Node
 from lab.path import Path, reversed_hops
 from lab.transit import Counters
@@ -32,17 +31,13 @@ _START_SECONDS = 20.0
 _NODE_LIMIT = 200  # each has a /24 of 198.18.0.0/16
 
 
-class LabUnavailableError(unittest.SkipTest):
-    """No lab can be built on this machine; pytest and unittest take it as a skip, with this reason."""
-
-
 class World:
     """Nodes by name, `world["fra"]`, each able to reach each other from the start, without delay.
 
     seed: of all dice. mtu_bytes: of the nodes' devices. open_ping: everybody may open ICMP datagram sockets
     (net.ipv4.ping_group_range; the kernel's default is nobody).
     Leaving the context kills what runs in the nodes and leaves nothing behind; should this process be killed,
-    the emulator does the same.
+    the emulator does the same. Entering raises LabUnavailableError, a skip to pytest, without root or /dev/net/tun.
     """
 
     def __init__(
@@ -64,8 +59,7 @@ class World:
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        if reason := missing_requirement():
-            raise LabUnavailableError(reason)
+        require_lab()
         try:
             self._build()
         except BaseException:
@@ -159,12 +153,15 @@ class World:
         self._ask(control.Start(setups, WAN_DEVICE, self._seed, self._mtu_bytes + 64))
 
     def _end_emulator(self) -> None:
-        """Closing the control pair ends it; a kill is for one that hangs."""
+        """Closing the control pair ends it; a kill is for one that hangs. LabError if it had ended before."""
+        ended_early = self._emulator.poll() is not None
         self._control.close()
         with suppress(subprocess.TimeoutExpired):
             self._emulator.wait(timeout=8)
         self._emulator.kill()
         self._emulator.wait()
+        if ended_early:
+            raise LabError(f"the WAN emulator ended before the world did: {self._log.read_text()}")
 
     def _ask(self, request: control.Request) -> control.Answer:
         try:

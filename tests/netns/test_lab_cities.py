@@ -1,6 +1,7 @@
 """The demonstration world is as far apart as the real one."""
 
 import contextlib
+import shutil
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from lab.cities import COLLECTOR, five_cities, one_way_ms
 pytestmark = pytest.mark.netns
 
 
+@pytest.mark.skipif(shutil.which("fping") is None, reason="fping is not installed")
 def test_the_cities_are_apart_as_on_earth():
     """Every city reaches every other and the collector, in the planned time and a little jitter."""
     with five_cities() as cities, contextlib.ExitStack() as captures:
