@@ -5,11 +5,10 @@ A reply is a run of netlink messages: struct nlmsghdr (16 bytes), struct inet_di
 
 import struct
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from agent.kernel.parse_error import ParseError
-from agent.kernel.tcp_info import OPTION_BITS, TcpInfo, decode_tcp_info
-from agent.kernel.tcp_socket import STATES, Bbr, Dctcp, Retrans, Socket, Timer, Vegas
 
 AF_INET, AF_INET6 = 2, 10
 SOCK_DIAG_BY_FAMILY = 20
@@ -17,10 +16,9 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_DUMP_INTR = 0x10
 """Set on a message when the tables changed while they were being dumped: some sockets may be missing or double."""
 
+# attributes; the first eight can be asked for, and VEGASINFO asks for that of any algorithm
 MEMINFO, INFO, VEGASINFO, CONG, TOS, TCLASS, SKMEMINFO, SHUTDOWN = range(1, 9)
-DCTCPINFO, PROTOCOL, SKV6ONLY = 9, 10, 11
-MARK, BBRINFO, CLASS_ID, MD5SIG, ULP_INFO = 15, 16, 17, 18, 19
-CGROUP_ID = 21
+DCTCPINFO, SKV6ONLY, MARK, BBRINFO, CLASS_ID = 9, 11, 15, 16, 17
 
 CONNECTED_STATES = sum(1 << state for state in (1, 4, 5, 8, 9, 11))
 """ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING: those that carry a struct tcp_info."""
@@ -30,12 +28,13 @@ MESSAGE = struct.Struct("=4B 2s2s 16s16s I Q 5I")
 ATTRIBUTES_AT = HEADER.size + MESSAGE.size
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF  # NLA_F_NESTED and NLA_F_NET_BYTEORDER are the two bits above
-_TIMERS = {1: "on", 2: "keepalive", 3: "timewait", 4: "persist", 5: "delack"}
-_MEMORY_KEYS = ("r", "rb", "t", "tb", "f", "w", "o", "bl", "d")
-_V4_MAPPED = bytes(10) + b"\xff\xff"
+V4_MAPPED = bytes(10) + b"\xff\xff"
+"""The first twelve bytes of an IPv4 address within an IPv6 one (RFC 4291, 2.5.5.2)."""
 
 
-def encode_request(family: int, states: int = CONNECTED_STATES, attributes: tuple[int, ...] = (INFO, CONG)) -> bytes:
+def encode_request(
+    family: int, states: int = CONNECTED_STATES, attributes: tuple[int, ...] = (INFO, CONG)
+) -> bytes:
     """A dump request for TCP sockets of one family in these states (bits 1 << state), with these attributes."""
     extensions = sum(1 << (attribute - 1) for attribute in attributes)
     body = struct.pack("=BBBBI48x", family, 6, extensions, 0, states)
@@ -84,44 +83,10 @@ def attributes(buffer: bytes | memoryview, start: int, end: int) -> Iterator[tup
         start += (length + 3) & ~3
 
 
-def decode_socket(buffer: bytes | memoryview, message: Message) -> Socket:
-    """Everything one message says of its socket. Raises ParseError."""
-    if message.length < ATTRIBUTES_AT:
-        raise ParseError("inet_diag", f"byte {message.offset}", f"{message.length} bytes hold no inet_diag_msg")
-    (family, state, timer, retransmits, sport, dport, source, destination, interface, cookie, *figures) = (
-        MESSAGE.unpack_from(buffer, message.offset + HEADER.size)
-    )
-    expires_ms, recv_q, send_q, uid, inode = figures
-    found = {
-        kind: bytes(buffer[start : start + length])
-        for kind, start, length in attributes(
-            buffer, message.offset + ATTRIBUTES_AT, message.offset + message.length
-        )
-    }
-    v6only = bool(found[SKV6ONLY][0]) if found.get(SKV6ONLY) else None
-    try:
-        return Socket(
-            state=STATES.get(state, "UNKNOWN"),
-            local=_endpoint(family, source, sport, v6only=bool(v6only)),
-            remote=_endpoint(family, destination, dport, v6only=bool(v6only)),
-            recv_q=recv_q,
-            send_q=send_q,
-            timer=_timer(timer, expires_ms, retransmits),
-            uid=uid,
-            ino=inode,
-            sk=f"{cookie:x}",
-            v6only=v6only,
-            interface_index=interface or None,
-            **_attribute_fields(found),
-        )
-    except struct.error as error:
-        raise ParseError("inet_diag", f"byte {message.offset}", f"attribute too short: {error}") from error
-
-
-def _endpoint(family: int, address: bytes, port: bytes, *, v6only: bool) -> str:
-    number = int.from_bytes(port, "big") or "*"
-    if family == AF_INET:
-        return f"{address_text(address[:4])}:{number}"
-    if not any(address) and not v6only:
-        return f"*:{number}"
-    return f"[{address_text(address)}]:{number}"
+def address_text(address: bytes) -> str:
+    """4 or 16 bytes as text; an IPv4 address within an IPv6 one as ::ffff:192.0.2.1."""
+    if len(address) == 4:
+        return str(IPv4Address(address))
+    if address.startswith(V4_MAPPED):
+        return f"::ffff:{IPv4Address(address[12:])}"
+    return str(IPv6Address(address))

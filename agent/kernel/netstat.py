@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from agent.kernel.parse_error import ParseError
+from agent.kernel.text import text_of
 
 Counters = Mapping[str, Mapping[str, int]]
 """{group: {counter: value}}; values are totals, or increments of them."""
@@ -22,7 +23,9 @@ def parse_netstat(data: bytes, source: str = "netstat") -> dict[str, dict[str, i
     A group may come in several pairs: they are one group, and of a counter given twice the later value counts.
     Raises ParseError.
     """
-    lines = data.decode("utf-8", "replace").splitlines()
+    lines = text_of(source, data).split("\n")
+    if lines[-1] == "":
+        lines.pop()
     if not lines:
         raise ParseError(source, "line 1", "empty; the kernel always prints at least one group")
     groups: dict[str, dict[str, int]] = {}

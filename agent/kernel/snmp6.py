@@ -3,13 +3,16 @@
 import re
 
 from agent.kernel.parse_error import ParseError
+from agent.kernel.text import text_of
 
 _LINE = re.compile(r"([A-Z][A-Za-z]*6)([A-Z][A-Za-z0-9]*)[ \t]+(-?[0-9]{1,20})[ \t]*")
 
 
 def parse_snmp6(data: bytes) -> dict[str, dict[str, int]]:
     """{"Ip6": {"InReceives": 7, …}, "Icmp6": …, "Udp6": …, "UdpLite6": …}. Raises ParseError."""
-    lines = data.decode("utf-8", "replace").splitlines()
+    lines = text_of("snmp6", data).split("\n")
+    if lines[-1] == "":
+        lines.pop()
     if not lines:
         raise ParseError("snmp6", "line 1", "empty; the kernel always prints its counters")
     groups: dict[str, dict[str, int]] = {}

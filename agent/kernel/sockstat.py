@@ -6,13 +6,16 @@ All values are states of the moment, not counters: never take their difference f
 import re
 
 from agent.kernel.parse_error import ParseError
+from agent.kernel.text import text_of
 
 _LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]*):((?: +[a-z_]+ +-?[0-9]{1,20})+) *")
 
 
 def parse_sockstat(data: bytes) -> dict[str, dict[str, int]]:
     """{"sockets": {"used": …}, "TCP": {"inuse": …, "mem": pages, …}, …}. Raises ParseError."""
-    lines = data.decode("utf-8", "replace").splitlines()
+    lines = text_of("sockstat", data).split("\n")
+    if lines[-1] == "":
+        lines.pop()
     if not lines:
         raise ParseError("sockstat", "line 1", "empty; the kernel always prints at least one group")
     groups: dict[str, dict[str, int]] = {}

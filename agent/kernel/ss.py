@@ -41,6 +41,10 @@ _BEFORE_TCP_INFO = (FLAGS - {"app_limited"}) | frozenset(
 _MPTCP_FLAGS = frozenset({"fallback", "remote_key"})
 
 
+_NOT_SOCKETS = ("#", "$ ", "Failed to ")
+"""A quoted command, or what `ss` says on its error output (no cgroup2 mount)."""
+
+
 class _Token(NamedTuple):
     line: int
     text: str
@@ -67,7 +71,7 @@ def _blocks(lines: list[str]) -> Iterator[list[tuple[int, str]]]:
     skipping = False
     for number, line in enumerate(lines, 1):
         words = line.split()
-        if not words or _HEADER.issuperset(words) or words[0] in ("#", "$"):
+        if not words or _HEADER.issuperset(words) or line.startswith(_NOT_SOCKETS):
             continue
         netid = _netid_of_row(words)
         if netid is not None:
