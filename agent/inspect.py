@@ -7,7 +7,10 @@ raising ParseError. Modules are imported when asked for, so that none of them co
 from importlib import import_module
 from typing import Any
 
-SOURCES: dict[str, str] = {}
+SOURCES: dict[str, str] = {
+    "iperf3": "agent.probes.iperf3_report:inspect",
+    "qperf": "agent.probes.qperf:inspect",
+}
 
 
 def inspect(source: str, data: bytes) -> Any:
