@@ -2,7 +2,21 @@
 
 from dataclasses import dataclass
 
-from agent.wire.series import Outcome, TimeSource
+from agent.wire.series import Family, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one probe goes: a peer of the fleet by name, at one literal address.
+
+    limit_ns: round-trip time that the SLA allows on this path; None where none is known.
+    """
+
+    destination: str
+    family: Family
+    address: str
+    port: int
+    limit_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +28,4 @@ class Sample:
 
     outcome: Outcome
     rtt_ns: int | None = None
-    time_source: TimeSource = TimeSource.NONE
     detail: str = ""
