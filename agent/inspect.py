@@ -9,6 +9,7 @@ from typing import Any
 
 SOURCES: dict[str, str] = {
     "iperf3": "agent.probes.iperf3_report:inspect",
+    "pcap": "agent.kernel.capture:inspect",
     "qperf": "agent.probes.qperf:inspect",
 }
 
