@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.kernel.parse_error import ParseError
+
 MAX_BYTES = 4 << 20
 """No file that we read is larger: /proc/cpuinfo of 512 CPUs has 800 kB."""
+CHUNK_BYTES = 1 << 16
+"""/proc/sys refuses a buffer of 4 MiB with ENOMEM and clears one of any size (fs/proc/proc_sysctl.c)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class ProcRoot:
         with self._locate(path).open("rb", buffering=0) as file:
             pieces = []
             left = MAX_BYTES
-            while left and (piece := file.read(left)):
+            while left and (piece := file.read(min(left, CHUNK_BYTES))):
                 pieces.append(piece)
                 left -= len(piece)
             return b"".join(pieces)
@@ -61,3 +65,14 @@ class ProcRoot:
         if not resolved.is_relative_to(self.root.resolve()):
             raise FileNotFoundError(f"{path} leads out of {self.root}")
         return resolved
+
+
+def missing_reason(error: OSError | ParseError) -> str:
+    """Why a value is missing, in words that rules can tell apart by their beginning."""
+    if isinstance(error, ParseError):
+        return f"malformed: {error}"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "absent"
+    if isinstance(error, PermissionError):
+        return "not permitted"
+    return f"refused: {error.strerror or error}"
