@@ -17,6 +17,7 @@ from agent.kernel.cgroup import (
 from agent.net.cgroupfs import group_folders
 
 CGROUP = "proc/1/cgroup"
+SIGNS = "cgroup, mounts and environment of PID 1, PID namespace"
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"  # include/linux/proc_ns.h PROC_PID_INIT_INO
 # a runtime mounts a container's own hosts, hostname and resolv.conf from its store: what the source holds → runtime
 MOUNT_MARKS: tuple[tuple[str, str], ...] = (
@@ -32,14 +33,17 @@ NODE_MARKS = ("etc/kubernetes", "etc/rancher/k3s", "etc/rancher/rke2")
 def note_container(notebook: Notebook) -> None:
     """container.*, kubernetes.*, cgroup.*"""
     hint = present(notebook.parsed(CGROUP, lambda data: container_hint(parse_cgroup(data))))
-    environ = present(notebook.parsed("proc/1/environ", parse_environ)) or {}
+    # an agent without rights over PID 1 was given the same variables by the same runtime
+    environ = present(notebook.parsed("proc/1/environ", parse_environ))
+    if environ is None:
+        environ = present(notebook.parsed("proc/self/environ", parse_environ)) or {}
     kind, evidence = _container(notebook, hint, environ)
     notebook.note(
         "container.kind",
         kind or Missing("not told by any readable sign"),
-        "cgroup, mounts, environment of PID 1",
+        SIGNS,
     )
-    notebook.note("container.evidence", evidence, "cgroup, mounts, environment of PID 1")
+    notebook.note("container.evidence", evidence, SIGNS)
     in_pod = kind == "kubernetes" or "KUBERNETES_SERVICE_HOST" in environ
     marks = [path for path in NODE_MARKS if notebook.root.exists(path)]
     role = (
@@ -64,11 +68,11 @@ def _container(
     mounts = present(notebook.parsed("proc/1/mountinfo", _marked_mount_sources)) or ""
     found: list[tuple[str, str]] = []
     if "KUBERNETES_SERVICE_HOST" in environ:
-        found.append(("kubernetes", "environment of PID 1 has KUBERNETES_SERVICE_HOST"))
+        found.append(("kubernetes", "the environment has KUBERNETES_SERVICE_HOST"))
     if hint is not None:
         found.append((hint.runtime, f"{CGROUP} names it"))
     if environ.get("container"):
-        found.append((environ["container"], "environment of PID 1 has container="))
+        found.append((environ["container"], "the environment has container="))
     found += [
         (runtime, f"proc/1/mountinfo mounts from {mark}") for mark, runtime in MOUNT_MARKS if mark in mounts
     ]
@@ -76,8 +80,8 @@ def _container(
         return found[0][0], [text for _, text in found]
     if root.exists("proc/vz") and not root.exists("proc/bc"):  # both exist on the OpenVZ host itself
         return "openvz", ["proc/vz without proc/bc"]
-    if root.link("proc/1/ns/pid") == INITIAL_PID_NAMESPACE:
-        return "none", ["PID 1 is in the initial PID namespace"]
+    if INITIAL_PID_NAMESPACE in (root.link("proc/1/ns/pid"), root.link("proc/self/ns/pid")):
+        return "none", ["the PID namespace is the initial one"]
     if root.exists(".dockerenv"):  # last: machine images are made from container images, and keep the file
         return "docker", [".dockerenv is there"]
     groups = present(notebook.parsed(CGROUP, parse_cgroup)) or ()

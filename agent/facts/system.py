@@ -1,5 +1,7 @@
 """Kernel, distribution, memory, modules, and the kernel parameters that advice rests on."""
 
+from functools import partial
+
 from agent.facts.notebook import NOT_SET, Missing, Notebook, asked, present
 from agent.kernel.assignments import parse_assignments
 from agent.kernel.meminfo import parse_meminfo
