@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -15,13 +14,13 @@ from collector.store.buckets import merge_encoded
 from collector.store.quality import merge_same_minute
 from collector.store.schema import (
     HOUR_S,
+    MINUTE_COLUMNS,
     MINUTE_S,
     MOST_SAMPLES_PER_MINUTE,
     MOST_SUM_NS_PER_MINUTE,
     OUTCOME_COLUMNS,
-    ROW_COLUMNS,
 )
-from collector.store.totals import Totals, stored_row
+from collector.store.totals import minute_row
 
 MOST_AHEAD_SECONDS = 86400
 """How far a node's wall clock may run ahead of the collector's before its windows are refused."""
@@ -31,7 +30,7 @@ MOST_FACT_BYTES = 65536
 
 _ADDED = ("count", "sum_ns", "judged", "over_limit", *OUTCOME_COLUMNS)
 _UPSERT = (
-    f"INSERT INTO minute ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"
+    f"INSERT INTO minute ({', '.join(MINUTE_COLUMNS)}) VALUES ({', '.join('?' * len(MINUTE_COLUMNS))})"
     f" ON CONFLICT DO UPDATE SET {', '.join(f'{column} = {column} + excluded.{column}' for column in _ADDED)},"
     " min_ns = ifnull(min(min_ns, excluded.min_ns), ifnull(min_ns, excluded.min_ns)),"
     " max_ns = ifnull(max(max_ns, excluded.max_ns), ifnull(max_ns, excluded.max_ns)),"
@@ -102,7 +101,12 @@ class BatchStore:
             problem = _problem(window, horizon_s, now_s)
             if problem:
                 raise BatchRefusedError(f"windows[{index}]: {problem}")
-        rows = [_row(self._series(connection, node, window.series), window) for window in windows]
+        rows = [
+            minute_row(
+                window.start_s // MINUTE_S * MINUTE_S, self._series(connection, node, window.series), window
+            )
+            for window in windows
+        ]
         try:
             connection.executemany(_UPSERT, rows)
         except sqlite3.IntegrityError as error:
@@ -170,22 +174,6 @@ def _problem(window: Window, horizon_s: int, now_s: int) -> str | None:
     if len(window.quality) > MOST_FLAGS_PER_WINDOW:
         return f"more than {MOST_FLAGS_PER_WINDOW} quality flags"
     return None
-
-
-def _row(series: int, window: Window) -> tuple[Any, ...]:
-    """The window as a minute row, in the order of ROW_COLUMNS; a window shorter than a minute joins its minute's row."""
-    flags = {flag: (figure, 1) for flag, figure in window.quality.items()}
-    totals = Totals(
-        1,
-        window.outcomes,
-        window.rtt,
-        window.judged,
-        window.over_limit,
-        window.limit_ns,
-        window.limit_ns,
-        flags,
-    )
-    return stored_row(window.start_s // MINUTE_S * MINUTE_S, series, 1 if flags else 0, totals)
 
 
 def _store_facts(connection: sqlite3.Connection, node: int, facts: Iterable[Fact]) -> None:

@@ -1,6 +1,6 @@
 """Merging many stored rows into few, with numpy: what roll-up and every question about a period have in common.
 
-Rows come from SQL as MERGE_COLUMNS and go into groups named by an integer. Merging is associative, so that any
+Rows come from SQL as merge_columns and go into groups named by an integer. Merging is associative, so that any
 number of rows passes through in chunks of bounded size. Pure.
 """
 
@@ -11,30 +11,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.wire.series import ANSWERED, LOST
 from collector.store.buckets import BUCKET, BUCKET_BYTES
 from collector.store.quality import Flags, add_flags, decode_flags
-from collector.store.schema import OUTCOME_COLUMNS
+from collector.store.schema import COUNT_COLUMNS, OUTCOME_COLUMNS
 
 Ints = NDArray[np.int64]
 
-ADDED = ("minutes", "count", "judged", "over_limit", *OUTCOME_COLUMNS)
+ADDED = ("count", "judged", "over_limit", *OUTCOME_COLUMNS, "minutes", *COUNT_COLUMNS)
 LOWS = ("min_ns", "limit_low_ns")
 HIGHS = ("max_ns", "limit_high_ns")
 NO_LOW, NO_HIGH = 2**62, -1
-MERGE_COLUMNS = ", ".join(
-    (
-        "start_s",
-        "series",
-        "spoiled",
-        "histogram",
-        "quality",
-        "sum_ns",
-        *ADDED,
-        *(f"ifnull({column}, {NO_LOW})" for column in LOWS),
-        *(f"ifnull({column}, {NO_HIGH})" for column in HIGHS),
+
+_ANSWERED = " + ".join(sorted(ANSWERED))
+_LOST = " + ".join(sorted(LOST))
+_OF_A_MINUTE = {
+    "minutes": "1",
+    "measured": f"{_ANSWERED} + {_LOST} > 0",
+    "available": f"{_ANSWERED} > 0",
+    "judged_minutes": "judged > 0",
+    "judged_squared": "judged * judged",
+    "judged_times_over": "judged * over_limit",
+    "over_squared": "over_limit * over_limit",
+}
+"""What MinuteCounts.add would add for one minute row."""
+
+
+def merge_columns(tier: str) -> str:
+    """The SELECT list of that tier that merge_rows understands."""
+    added = [_OF_A_MINUTE.get(column, column) if tier == "minute" else column for column in ADDED]
+    lows = [f"ifnull({column}, {NO_LOW})" for column in LOWS]
+    highs = [f"ifnull({column}, {NO_HIGH})" for column in HIGHS]
+    return ", ".join(
+        ("start_s", "series", "spoiled", "histogram", "quality", "sum_ns", *added, *lows, *highs)
     )
-)
-"""The SELECT list that merge_rows understands."""
+
 
 BUCKET_KEYS = 2048  # > HIGHEST_INDEX − LOWEST_INDEX
 BUCKET_OFFSET = 1024  # > −LOWEST_INDEX
@@ -71,7 +82,7 @@ class Merged:
 
 
 def merge_rows(chunks: Iterable[list[Any]], group_of: GroupOf) -> Merged:
-    """All rows of all chunks, merged by group. A row is a tuple of MERGE_COLUMNS."""
+    """All rows of all chunks, merged by group. A row is a tuple of merge_columns."""
     merged = _nothing()
     for rows in chunks:
         merged = _reduce([merged, _arrays(rows, group_of)])

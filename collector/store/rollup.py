@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from collector.store.merge import MERGE_COLUMNS, merge_rows
-from collector.store.schema import DAY_S, ROW_COLUMNS, TIER_SECONDS
-from collector.store.totals import stored_row, totals_by_group
+from collector.store.merge import merge_columns, merge_rows
+from collector.store.schema import COARSE_COLUMNS, DAY_S, TIER_SECONDS
+from collector.store.totals import coarse_row, totals_by_group
 
 GRACE_SECONDS = 120
 """An hour is merged this long after it ended, when most of its last windows have arrived."""
@@ -22,9 +22,7 @@ CHUNK_ROWS = 20_000
 Unit = tuple[str, int, int]
 """tier, start_s, node id."""
 
-_INSERT = (
-    f"INSERT OR REPLACE INTO {{tier}} ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"
-)
+_INSERT = f"INSERT OR REPLACE INTO {{tier}} ({', '.join(COARSE_COLUMNS)}) VALUES ({', '.join('?' * len(COARSE_COLUMNS))})"
 
 
 def due_units(connection: sqlite3.Connection, now_s: int, most: int = 1000) -> list[Unit]:
@@ -57,7 +55,7 @@ def roll_up(connection: sqlite3.Connection, unit: Unit) -> int:
         _finer_rows(connection, FINER[tier], start_s, end_s, node),
         lambda _, series, spoiled: series * 2 + spoiled,
     )
-    rows = [stored_row(start_s, group // 2, group % 2, totals) for group, totals in totals_by_group(merged)]
+    rows = [coarse_row(start_s, group // 2, group % 2, totals) for group, totals in totals_by_group(merged)]
     connection.executemany(_INSERT.format(tier=tier), rows)
     connection.execute("DELETE FROM touched WHERE (tier, start_s, node) = (?, ?, ?)", unit)
     if tier == "hour":
@@ -73,7 +71,7 @@ def _finer_rows(
     step_s = TIER_SECONDS[tier]
     cursor = connection.execute(
         "WITH RECURSIVE step(at) AS (VALUES (?) UNION ALL SELECT at + ? FROM step WHERE at + ? < ?)"
-        f" SELECT {MERGE_COLUMNS} FROM step CROSS JOIN series ON series.node = ?"
+        f" SELECT {merge_columns(tier)} FROM step CROSS JOIN series ON series.node = ?"
         f" CROSS JOIN {tier} ON {tier}.start_s = step.at AND {tier}.series = series.id",
         (start_s, step_s, step_s, end_s, node),
     )

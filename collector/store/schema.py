@@ -15,13 +15,13 @@ from importlib import resources
 from pathlib import Path
 
 from agent.wire.series import Outcome
+from collector.measured import MinuteCounts
 
 OUTCOME_COLUMNS: tuple[str, ...] = tuple(outcome.value for outcome in Outcome)
-ROW_COLUMNS: tuple[str, ...] = (
+MINUTE_COLUMNS: tuple[str, ...] = (
     "start_s",
     "series",
     "spoiled",
-    "minutes",
     "count",
     "sum_ns",
     "min_ns",
@@ -34,6 +34,10 @@ ROW_COLUMNS: tuple[str, ...] = (
     "quality",
     "histogram",
 )
+COUNT_COLUMNS: tuple[str, ...] = MinuteCounts.__struct_fields__
+COARSE_COLUMNS: tuple[str, ...] = (*MINUTE_COLUMNS[:-2], "minutes", *COUNT_COLUMNS, "quality", "histogram")
+"""Hours and days also carry how many minutes they hold and the sums over them; of a minute both follow from its row."""
+
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 TIER_SECONDS = {"minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S}
 

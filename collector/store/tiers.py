@@ -5,6 +5,7 @@ answer is the same whichever tier gives it. Where the finer rows are deleted alr
 coarser rows that are left, and the answer says which period it covers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.store.schema import DAY_S, HOUR_S, MINUTE_S, TIER_SECONDS
@@ -50,6 +51,21 @@ def widen(period: Period, coverage: Coverage) -> Period:
 
     first, last = step(period.start_s), step(period.end_s - 1)
     return Period(period.start_s // first * first, -(-period.end_s // last) * last)
+
+
+def without(period: Period, cuts: Sequence[Period], coverage: Coverage) -> list[Period]:
+    """What is left of a widened period when the cuts are taken out.
+
+    Where only hours or days are left a cut takes the whole ones it touches: rather too little counts than too much.
+    """
+    left, at = [], period.start_s
+    for cut in sorted((widen(cut, coverage) for cut in cuts), key=lambda cut: cut.start_s):
+        if at < min(cut.start_s, period.end_s):
+            left.append(Period(at, min(cut.start_s, period.end_s)))
+        at = max(at, cut.end_s)
+    if at < period.end_s:
+        left.append(Period(at, period.end_s))
+    return left
 
 
 def plan(period: Period, coverage: Coverage) -> list[Span]:

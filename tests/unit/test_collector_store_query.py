@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from agent.wire.histogram import Histogram
+from collector.measured import MinuteCounts
 from collector.store import retention, rollup
 from collector.store.batches import BatchStore
 from collector.store.query import load, load_steps
@@ -19,7 +20,7 @@ class Reference:
         self.windows = []
 
     def totals(self, start_s, end_s):
-        found = defaultdict(lambda: [Histogram(), Counter(), 0, 0, set(), set()])
+        found = defaultdict(lambda: [Histogram(), Counter(), 0, 0, set(), {}])
         for w in self.windows:
             if start_s <= w.start_s < end_s:
                 row = found[w.series, bool(w.quality)]
@@ -29,7 +30,7 @@ class Reference:
                 row[3] += w.over_limit
                 if w.limit_ns is not None:
                     row[4].add(w.limit_ns)
-                row[5].add(w.start_s // 60)
+                row[5].setdefault(w.start_s // 60, []).append(w)
         return {
             key: (
                 rtt,
@@ -38,10 +39,18 @@ class Reference:
                 over,
                 min(limits, default=None),
                 max(limits, default=None),
-                len(minutes),
+                self.counts(minutes),
             )
             for key, (rtt, outcomes, judged, over, limits, minutes) in found.items()
         }
+
+    @staticmethod
+    def counts(minutes):
+        counts = MinuteCounts()
+        for windows in minutes.values():
+            outcomes = sum((Counter(w.outcomes) for w in windows), Counter())
+            counts.add(outcomes, sum(w.judged for w in windows), sum(w.over_limit for w in windows))
+        return counts
 
 
 def as_reference(measured):
@@ -53,7 +62,7 @@ def as_reference(measured):
             t.over_limit,
             t.limit_low_ns,
             t.limit_high_ns,
-            t.minutes,
+            t.counts,
         )
         for key, both in measured.items()
         for spoiled, t in ((False, both.clean), (True, both.spoiled))
@@ -104,6 +113,26 @@ def test_a_period_answers_the_same_from_any_tier(connection, sink, seed):
     assert as_reference(load(connection, Period(DAY, DAY + 3 * DAY_S))[1]) == reference.totals(
         DAY, DAY + 3 * DAY_S
     )
+
+
+def test_announced_maintenance_is_cut_out_of_its_paths_only(connection, sink):
+    """Minutes inside a cut do not count for that series, whatever tier answers; other series keep theirs."""
+    fra, lon = series("ams", "fra"), series("ams", "lon")
+    starts = range(DAY, DAY + 2 * DAY_S, 600)
+    sink.store(connection, batch([window(key, s) for key in (fra, lon) for s in starts]), DAY + 2 * DAY_S)
+    for _ in range(2):
+        _, found = load(
+            connection,
+            Period(DAY, DAY + 2 * DAY_S),
+            lambda key: [Period(DAY + 1200, DAY + 3 * HOUR_S + 60)] if key == fra else (),
+        )
+        assert found[lon].clean.minutes == len(starts)
+        assert found[fra].clean.minutes == len(
+            [s for s in starts if not DAY + 1200 <= s < DAY + 3 * HOUR_S + 60]
+        )
+        while units := rollup.due_units(connection, DAY + 3 * DAY_S):
+            for unit in units:
+                rollup.roll_up(connection, unit)
 
 
 def test_a_month_is_read_from_days_alone_once_it_is_merged(connection, sink):

@@ -3,10 +3,11 @@ import sqlite3
 import pytest
 
 from collector.store.schema import (
+    COARSE_COLUMNS,
     MIGRATIONS,
+    MINUTE_COLUMNS,
     MOST_SAMPLES_PER_MINUTE,
     MOST_SUM_NS_PER_MINUTE,
-    ROW_COLUMNS,
     TIER_SECONDS,
     StoreError,
     open_reader,
@@ -23,7 +24,7 @@ def test_every_tier_has_the_columns_the_program_writes(tmp_path):
     connection = open_writer(tmp_path / "store.db")
     for tier in TIER_SECONDS:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({tier})")]
-        assert tuple(columns) == ROW_COLUMNS
+        assert tuple(columns) == (MINUTE_COLUMNS if tier == "minute" else COARSE_COLUMNS)
     connection.close()
 
 

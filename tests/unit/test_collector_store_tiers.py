@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.store.schema import DAY_S, HOUR_S, TIER_SECONDS
-from collector.store.tiers import Coverage, Period, Span, plan, plan_steps, widen
+from collector.store.tiers import Coverage, Period, Span, plan, plan_steps, widen, without
 
 D = 20_000 * DAY_S
 KEPT = {"minute": 0, "hour": 0, "day": 0}
@@ -75,3 +75,19 @@ def test_a_period_that_ends_before_it_starts_is_refused(start_s, end_s):
     """An impossible period is an error, not an empty answer."""
     with pytest.raises(ValueError, match="ends after it starts"):
         Period(start_s, end_s)
+
+
+def test_cuts_leave_what_lies_between_them():
+    """Cuts may touch, overlap and reach beyond the period; where minutes are gone they take whole hours."""
+    period = Period(D, D + DAY_S)
+    minutes = Coverage(KEPT)
+    cuts = [
+        Period(D + 600, D + 700),
+        Period(D - 60, D + 60),
+        Period(D + 660, D + 900),
+        Period(D + DAY_S - 60, D + 2 * DAY_S),
+    ]
+    assert without(period, cuts, minutes) == [Period(D + 60, D + 600), Period(D + 900, D + DAY_S - 60)]
+    hours = Coverage({"minute": D + 2 * DAY_S, "hour": D, "day": 0})
+    assert without(period, cuts[:1], hours) == [Period(D + HOUR_S, D + DAY_S)]
+    assert without(period, [Period(0, 2 * D)], minutes) == []
