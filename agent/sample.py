@@ -1,8 +1,27 @@
-"""What one probe run returns. Never leaves the agent: the ledger turns it into counts."""
+"""What goes into a probe and what comes out of it. Never leaves the agent: the ledger turns it into counts."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from agent.wire.series import Outcome, TimeSource
+from agent.wire.series import Family, Outcome
+
+if TYPE_CHECKING:
+    from agent.net.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one probe goes: a peer of the fleet by name, at one literal address.
+
+    limit_ns: round-trip time that the SLA allows on this path; None where none is known.
+    """
+
+    destination: str
+    family: Family
+    address: str
+    port: int
+    limit_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,9 +29,27 @@ class Sample:
     """How one probe ended, with its round-trip time where there is one.
 
     rtt_ns: None unless the peer answered and the time can be trusted. detail: for people, why it ended so.
+    result: what else the probe found, JSON-ready, by the names of its measures and any further ones.
     """
 
     outcome: Outcome
     rtt_ns: int | None = None
-    time_source: TimeSource = TimeSource.NONE
     detail: str = ""
+    result: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """One call of a probe: probe every target, and call record(target, sample) once for each.
+
+    memory: what this probe remembers of a target from burst to burst (a session, the last known MTU); the
+    runner forgets targets that left. event(target, kind, detail): something to keep as evidence, detail JSON-ready.
+    """
+
+    options: Any
+    timeout_seconds: float
+    targets: Sequence[Target]
+    network: "Network"
+    record: Callable[[Target, Sample], None]
+    event: Callable[[Target, str, Mapping[str, Any]], None]
+    memory: MutableMapping[Target, Any] = field(default_factory=dict)

@@ -1,0 +1,123 @@
+"""agent.toml: one typed model. Reading the file is all the IO there is here."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from agent.probes import PROBES
+from agent.wire.assignment import Assignment, Peer, Port, ProbeSpec, Seconds
+from agent.wire.series import Name
+from agent.wire.settings import ConfigError, convert, decode_toml
+
+MIN_INTERVAL_SECONDS = 0.2
+"""Hard floor: below it a probe becomes load on somebody else's host."""
+
+
+class CollectorLink(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where windows go. token_file holds the bearer token; ca_file pins the collector's authority."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
+    token_file: str
+    ca_file: str | None = None
+    timeout_seconds: Seconds = 20.0
+    assignment_interval_seconds: Seconds = 60.0
+
+
+class Exporter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The agent's own HTTP server. An empty listen_address turns it off."""
+
+    listen_address: str = ":10980"
+    telemetry_path: Annotated[str, msgspec.Meta(pattern=r"^/[^\s]*$")] = "/metrics"
+
+
+class Responder(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What peers probe. connections_per_second is per source address (IPv6: per /64)."""
+
+    enabled: bool = True
+    listen_address: str = ":10981"
+    connections_per_second: Annotated[float, msgspec.Meta(gt=0, le=10000)] = 50.0
+
+
+class Spool(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Closed windows on disk until the collector has them; the oldest go when a bound is reached."""
+
+    max_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 256_000_000
+    max_age_hours: Annotated[float, msgspec.Meta(ge=1, le=8760)] = 168.0
+
+
+class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """level and form of the log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["logfmt", "json"] = "logfmt"
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """agent.toml. Without [collector] the agent runs from its own [[peers]] and only exports."""
+
+    node: Name
+    state_directory: str = "/var/lib/lightfloor-agent"
+    collector: CollectorLink | None = None
+    exporter: Exporter = Exporter()
+    responder: Responder = Responder()
+    spool: Spool = Spool()
+    log: Log = Log()
+    window_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 60
+    tick_seconds: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1
+    resolve_interval_seconds: Seconds = 60.0
+    max_probes_per_second: Annotated[float, msgspec.Meta(gt=0, le=10000)] = 200.0
+    peers: tuple[Peer, ...] = ()
+
+    def own_assignment(self) -> Assignment:
+        """What this file itself asks to measure."""
+        return Assignment(self.node, self.peers, self.max_probes_per_second)
+
+
+def load(path: Path) -> Config:
+    """The configuration in a file. Raises ConfigError: unreadable, not TOML, or refused, with the key path."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "", "not UTF-8 text") from error
+    config = decode_toml(text, Config, str(path))
+    if 60 % config.window_seconds:
+        raise ConfigError(str(path), "window_seconds", f"must divide 60, {config.window_seconds} does not")
+    check_assignment(config.own_assignment(), str(path))
+    return config
+
+
+def check_assignment(assignment: Assignment, where: str) -> None:
+    """Raise ConfigError for peers and probes that this agent would not run."""
+    seen: set[str] = set()
+    for index, peer in enumerate(assignment.peers):
+        key = f"peers[{index}]"
+        if peer.name in seen:
+            raise ConfigError(where, f"{key}.name", f"{peer.name} is listed twice")
+        seen.add(peer.name)
+        for position, spec in enumerate(peer.probes):
+            probe_options(spec, where, f"{key}.probes[{position}]")
+
+
+def probe_options(spec: ProbeSpec, where: str, key: str) -> Any:
+    """A probe's options as its own typed value. Raises ConfigError with the key path."""
+    probe = PROBES.get(spec.kind)
+    if probe is None:
+        raise ConfigError(where, f"{key}.kind", f"unknown probe {spec.kind}; known: {', '.join(PROBES)}")
+    if spec.interval_seconds < MIN_INTERVAL_SECONDS:
+        raise ConfigError(
+            where,
+            f"{key}.interval_seconds",
+            f"{spec.interval_seconds:g} is below the floor of {MIN_INTERVAL_SECONDS} s",
+        )
+    return convert(spec.options, probe.options, where, f"{key}.options.")
+
+
+def listen_address(value: str, where: str, key: str) -> tuple[str | None, Port]:
+    """`host:port`, `[v6]:port` or `:port` (all addresses). Raises ConfigError."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise ConfigError(where, key, f"expected HOST:PORT or :PORT, got {value!r}")
+    return host.strip("[]") or None, int(port)

@@ -1,0 +1,109 @@
+"""The books: every sample becomes counts in the open window and in the running totals. Pure.
+
+The totals feed /metrics and only ever grow; the open window becomes wire Windows when the minute closes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.probes import PROBES, Measure
+from agent.sample import Sample
+from agent.wire.batch import Window
+from agent.wire.histogram import Histogram
+from agent.wire.series import Outcome, SeriesKey
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one series over some time. limit_ns: the limit that applied to the latest judged sample."""
+
+    outcomes: dict[Outcome, int] = field(default_factory=dict)
+    rtt: Histogram = field(default_factory=Histogram)
+    times: dict[str, Histogram] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    gauges: dict[str, float] = field(default_factory=dict)
+    limit_ns: int | None = None
+    judged: int = 0
+    over_limit: int = 0
+
+    def add(
+        self, sample: Sample, limit_ns: int | None, count: int = 1, measures: tuple[Measure, ...] = ()
+    ) -> None:
+        """Count a sample; count > 1 only for samples without a time."""
+        self.outcomes[sample.outcome] = self.outcomes.get(sample.outcome, 0) + count
+        if sample.result is not None:
+            self._keep(sample.result, measures)
+        if sample.rtt_ns is None:
+            return
+        self.rtt.add(sample.rtt_ns)
+        if limit_ns is not None:
+            self.limit_ns = limit_ns
+            self.judged += 1
+            self.over_limit += sample.rtt_ns > limit_ns
+
+    def _keep(self, result: Mapping[str, Any], measures: tuple[Measure, ...]) -> None:
+        for measure in measures:
+            value = result.get(measure.name)
+            if value is None:
+                continue
+            if measure.kind == "gauge":
+                self.gauges[measure.name] = float(value)
+            elif measure.kind == "counter":
+                self.counters[measure.name] = self.counters.get(measure.name, 0) + int(value)
+            else:
+                self.times.setdefault(measure.name, Histogram()).add(int(value))
+
+
+class Ledger:
+    """All series of this node: the open window of each, and its totals since the agent started."""
+
+    def __init__(self) -> None:
+        self.totals: dict[SeriesKey, Tally] = {}
+        self._open: dict[SeriesKey, Tally] = {}
+
+    def expect(self, series: SeriesKey) -> None:
+        """Open a series' totals, before its first sample, so that its counters start at 0 rather than at 1."""
+        self.totals.setdefault(series, Tally())
+
+    def record(self, series: SeriesKey, sample: Sample, limit_ns: int | None, count: int = 1) -> None:
+        """Count a sample in the open window, and in the totals unless its peer has left meanwhile."""
+        tally = self._open.get(series)
+        if tally is None:
+            tally = self._open[series] = Tally()
+        measures = PROBES[series.probe].measures
+        tally.add(sample, limit_ns, count, measures)
+        total = self.totals.get(series)
+        if total is not None:
+            total.add(sample, limit_ns, count, measures)
+
+    def close_window(self, start_s: int, length_s: int, quality: dict[str, float]) -> list[Window]:
+        """The open window's series as wire windows, in series order; a new window is open after."""
+        closed, self._open = self._open, {}
+        return list(_windows(closed, start_s, length_s, quality))
+
+    def keep_only(self, destinations: Iterable[str]) -> None:
+        """Drop the totals of peers that left. Their open window still closes as usual."""
+        wanted = set(destinations)
+        self.totals = {series: tally for series, tally in self.totals.items() if series.destination in wanted}
+
+
+def _windows(
+    tallies: dict[SeriesKey, Tally], start_s: int, length_s: int, quality: dict[str, float]
+) -> Iterator[Window]:
+    for series in sorted(tallies):
+        tally = tallies[series]
+        yield Window(
+            series=series,
+            start_s=start_s,
+            length_s=length_s,
+            outcomes=tally.outcomes,
+            rtt=tally.rtt,
+            limit_ns=tally.limit_ns,
+            times=tally.times,
+            counters=tally.counters,
+            gauges=tally.gauges,
+            judged=tally.judged,
+            over_limit=tally.over_limit,
+            quality=quality,
+        )

@@ -1,0 +1,78 @@
+"""Names to addresses, apart from anything timed: looked up in the background, read from memory when a probe is due."""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterable
+
+from agent.wire.series import Family
+
+_LOG = logging.getLogger("agent.resolve")
+_AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
+
+
+def is_literal(host: str, family: Family) -> bool:
+    """Whether host is an address of this family rather than a name."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).version == (4 if family is Family.IPV4 else 6)
+    except ValueError:
+        return False
+
+
+async def lookup(host: str, family: Family) -> str:
+    """First address of a name in one family. Raises OSError with the resolver's words."""
+    if is_literal(host, family):
+        return host
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, None, family=_AF[family], type=socket.SOCK_STREAM
+    )
+    return str(found[0][4][0])
+
+
+class Resolver:
+    """The latest address of each wanted (host, family).
+
+    A name that fails to resolve keeps its last address: a broken resolver is not a broken path. Until the
+    first success it has none.
+    """
+
+    def __init__(self, interval_seconds: float) -> None:
+        self._interval_seconds = interval_seconds
+        self._addresses: dict[tuple[str, Family], str] = {}
+        self._errors: dict[tuple[str, Family], str] = {}
+        self._wanted: set[tuple[str, Family]] = set()
+
+    async def want(self, names: Iterable[tuple[str, Family]]) -> None:
+        """Make these the names to keep fresh, and look up those not known yet."""
+        self._wanted = {(host, family) for host, family in names if not is_literal(host, family)}
+        await self._refresh(self._wanted - self._addresses.keys())
+
+    def address(self, host: str, family: Family) -> str | None:
+        """The address to probe now, None when the name has none."""
+        return host if is_literal(host, family) else self._addresses.get((host, family))
+
+    def error(self, host: str, family: Family) -> str:
+        """Why there is no (new) address; empty when the last look-up succeeded."""
+        return self._errors.get((host, family), "")
+
+    async def keep_fresh(self) -> None:
+        """Look all wanted names up again every interval, for ever."""
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            await self._refresh(self._wanted)
+
+    async def _refresh(self, names: Iterable[tuple[str, Family]]) -> None:
+        for host, family in sorted(names):
+            try:
+                address = await lookup(host, family)
+            except OSError as error:
+                if (host, family) not in self._errors:
+                    _LOG.warning(
+                        "name does not resolve",
+                        extra={"host": host, "family": str(family), "error": str(error)},
+                    )
+                self._errors[host, family] = error.strerror or str(error)
+            else:
+                self._errors.pop((host, family), None)
+                self._addresses[host, family] = address
