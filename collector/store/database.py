@@ -26,7 +26,6 @@ class Database:
         self._wall_s = wall_s
         self._batches = batches.BatchStore()
         connection = open_writer(path)
-        self._batches.prepare(connection)
         self._writer = Writer(connection, self._batches.forget)
         self._tokens = open_reader(path)
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
