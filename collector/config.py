@@ -1,7 +1,7 @@
 """collector.toml: what the collector itself needs to run. The fleet it judges is in fleet.toml (fleet.py)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -9,6 +9,8 @@ from agent.wire.assignment import Port
 from agent.wire.settings import ConfigError, decode_toml
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36500)]
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("logfmt", "json")
 BodyBytes = Annotated[int, msgspec.Meta(ge=1024, le=2**30)]
 
 
@@ -64,8 +66,14 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What is logged and how."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["logfmt", "json"] = "logfmt"
+    level: str = "info"
+    format: str = "logfmt"
+
+    def __post_init__(self) -> None:
+        if self.level not in LOG_LEVELS:
+            raise ValueError(f"level is one of {', '.join(LOG_LEVELS)}, not {self.level!r}")
+        if self.format not in LOG_FORMATS:
+            raise ValueError(f"format is one of {', '.join(LOG_FORMATS)}, not {self.format!r}")
 
 
 class CollectorConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -10,10 +10,11 @@ from typing import Any
 
 from collector.floor import Coordinates
 
-IATA_UNCERTAINTY_KM = 25.0
-"""Airports lie outside the city whose code data centres borrow."""
-CITY_UNCERTAINTY_KM = 20.0
-"""The point of a city is its middle; data centres stand anywhere in its built-up area."""
+IATA_UNCERTAINTY_KM = 40.0
+"""Data centres borrow the code of an airport outside their city: of 128 international airports of cities with a
+million people, half lie within 15 km of the city's middle, 90 % within 33 km, 95 % within 38 km."""
+CITY_UNCERTAINTY_KM = 25.0
+"""The point of a city is its middle; two tables put the middle of a large one up to 21 km apart (Osaka, Dubai)."""
 GIVEN_UNCERTAINTY_KM = 1.0
 """Coordinates given by hand name a building or campus."""
 

@@ -46,8 +46,10 @@ class MinuteCounts(msgspec.Struct, omit_defaults=True):
 class Measured:
     """One series over one period.
 
-    judged, over_limit: samples that were compared with the limit then in force, and those above it; judged 0 where
-    none was, and the histogram must answer. minutes, path_mtu_bytes, retransmit_ratio: None where not known.
+    judged, over_limit: samples the agent compared with the very limit that is judged now, and those above it. Windows
+    compared with another limit (a contract or a coordinate changed) or with none count in rtt only; where they are
+    more than a few, give judged 0, and the histogram answers within its buckets. minutes: of the judged windows.
+    minutes, path_mtu_bytes, retransmit_ratio: None where not known.
     """
 
     rtt: Histogram = field(default_factory=Histogram)

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=GIVEN_UNCERTAINTY_KM,
         metavar="KM",
-        help="of every coordinate in the file; default %(default)g, for cities 20",
+        help="of every coordinate in the file; default %(default)g, for cities 25",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object: judged_at, pairs, summary")
 

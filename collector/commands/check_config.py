@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from agent.wire.settings import ConfigError
-from collector.cli import PROGRAM
+from collector.commands import PROGRAM
 from collector.config import CollectorConfig, read_config, read_text
 from collector.fleet import Fleet, read_fleet
 
