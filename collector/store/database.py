@@ -38,6 +38,10 @@ class Database:
         """Commits, jobs, and what the last commit failed with."""
         return self._writer.state
 
+    def now_s(self) -> float:
+        """The clock by which windows are taken or refused."""
+        return self._wall_s()
+
     def waiting(self) -> int:
         """Batches and other work handed to the writer and not yet begun."""
         return self._writer.waiting()
