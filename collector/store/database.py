@@ -26,7 +26,6 @@ class Database:
         self._wall_s = wall_s
         self._batches = batches.BatchStore()
         connection = open_writer(path)
-        self._batches.prepare(connection)
         self._writer = Writer(connection, self._batches.forget)
         self._tokens = open_reader(path)
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
@@ -38,6 +37,10 @@ class Database:
     def writer_state(self) -> WriterState:
         """Commits, jobs, and what the last commit failed with."""
         return self._writer.state
+
+    def now_s(self) -> float:
+        """The clock by which windows are taken or refused."""
+        return self._wall_s()
 
     def waiting(self) -> int:
         """Batches and other work handed to the writer and not yet begun."""
