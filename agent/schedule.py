@@ -97,3 +97,23 @@ class RateCap:
             return False
         self._tokens -= 1.0
         return True
+
+
+class FairShare:
+    """Which probes to leave out when all of them together are more than the cap: each the same share of its own.
+
+    A token bucket alone would always meet the same peers empty-handed, because due times repeat exactly.
+    share: of 0 to 1, how many of its scheduled probes each may send.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._credit: dict[tuple[str, ...], float] = {}
+
+    def allow(self, key: tuple[str, ...]) -> bool:
+        """Whether this one goes; the first of each key does."""
+        if self._share >= 1:
+            return True
+        credit = self._credit.get(key, 1.0 - self._share) + self._share
+        self._credit[key] = credit - (credit >= 1.0)
+        return credit >= 1.0

@@ -32,6 +32,8 @@ def decode_toml(text: str, model: type[T], where: str) -> T:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(where, "", f"not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(where, "", "not a configuration: nested too deep") from error
     return convert(document, model, where)
 
 
@@ -44,7 +46,8 @@ def convert(document: Any, model: type[T], where: str, prefix: str = "", *, stri
         return msgspec.convert(document, model, strict=strict)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
-        key = prefix + path.removesuffix("`").removeprefix("$").removeprefix(".")
+        inside = path.removesuffix("`").removeprefix("$").removeprefix(".")
+        key = prefix + inside if inside else prefix.removesuffix(".")
         unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message)
         if unknown:
             name = unknown.group(1)
