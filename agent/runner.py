@@ -205,9 +205,10 @@ class Runner:
         if job.key in self._running:
             self._end(job, Sample(Outcome.SKIPPED, detail="the one before is still running"))
             return None
-        if not self._fair.allow(job.key) or not self._cap.allow(now_ns):
+        if not self._fair.has_turn(job.key) or not self._cap.allow(now_ns):
             self._end(job, Sample(Outcome.SKIPPED, detail="over max_probes_per_second"))
             return None
+        self._fair.sent(job.key)
         if not PROBES[job.series.probe].overlapping:
             self._running.add(job.key)
         return target

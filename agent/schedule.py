@@ -110,10 +110,15 @@ class FairShare:
         self._share = share
         self._credit: dict[tuple[str, ...], float] = {}
 
-    def allow(self, key: tuple[str, ...]) -> bool:
-        """Whether this one goes; the first of each key does."""
+    def has_turn(self, key: tuple[str, ...]) -> bool:
+        """Whether this scheduled probe may go; ask once for each. Keys take their turns at different times."""
         if self._share >= 1:
             return True
-        credit = self._credit.get(key, 1.0 - self._share) + self._share
-        self._credit[key] = credit - (credit >= 1.0)
+        credit = self._credit.get(key, phase_ns(key, 1000) / 1000) + self._share
+        self._credit[key] = min(credit, 2.0)
         return credit >= 1.0
+
+    def sent(self, key: tuple[str, ...]) -> None:
+        """It went: the turn is used up. One that could not go after all keeps its turn."""
+        if self._share < 1:
+            self._credit[key] -= 1.0
