@@ -51,8 +51,11 @@ class Pusher:
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             self._appended.clear()
-            if await self.drain():
+            sent_before = self.state.sent_batches
+            emptied = await self.drain()
+            if self.state.sent_batches > sent_before:
                 backoff = _FIRST_BACKOFF_SECONDS
+            if emptied:
                 await self._appended.wait()
             else:
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret

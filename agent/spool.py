@@ -153,5 +153,6 @@ def _remove(path: Path) -> None:
 
 def _read_intact(path: Path) -> bytes:
     compressed = path.read_bytes()
-    gzip.decompress(compressed)
+    if not gzip.decompress(compressed):
+        raise EOFError("the file is empty")
     return compressed

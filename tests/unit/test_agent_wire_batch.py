@@ -1,6 +1,7 @@
 """The contract between agent and collector, held from both sides by golden files."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -142,10 +143,8 @@ def test_contradictory_windows_are_refused(change):
 
 
 def assert_batch_or_wire_error(body):
-    try:
+    with suppress(WireError):
         assert isinstance(decode(body), Batch)
-    except WireError as error:
-        assert str(error)
 
 
 @given(st.binary(max_size=300))
