@@ -32,11 +32,12 @@ class SocketReader:
     def __init__(self, groups: Sequence[SocketGroup], maximum: int = MAXIMUM_SOCKETS) -> None:
         self._groups = groups
         self._maximum = maximum
-        self._afresh("inet_diag")
+        self._source = ""
+        self._census = SocketCensus(groups, maximum)
 
-    def _afresh(self, source: str) -> None:
-        self._source = source
-        self._census = SocketCensus(self._groups, self._maximum)
+    def _census_of(self, source: str) -> SocketCensus:
+        """The census to go on with; totals of one source or unit are not compared with those of another."""
+        return self._census if self._source == source else SocketCensus(self._groups, self._maximum)
 
     async def read(self) -> SocketReading:
         """This namespace's connections now; other tasks get their turn every millisecond.
@@ -50,22 +51,20 @@ class SocketReader:
                 await self._list(barred)
             return await self._settle()
         except BaseException:
-            self._afresh(self._source)
+            self._source = ""
             raise
 
     async def _dump(self) -> None:
-        if self._source != "inet_diag":
-            self._afresh("inet_diag")
+        census = self._census_of("inet_diag")
         try:
             for family in (AF_INET, AF_INET6):
-                if not await dump(encode_request(family), self._census.feed):
-                    self._census.lost()
+                if not await dump(encode_request(family), census.feed):
+                    census.lost()
         except DumpRefusedError as error:
             raise NetlinkUnavailableError(str(error)) from error
+        self._source, self._census = "inet_diag", census
 
     async def _list(self, barred: NetlinkUnavailableError) -> None:
-        if self._source != "ss":
-            self._afresh("ss")
         try:
             result = await run_process(
                 SS_COMMAND, deadline_seconds=SS_DEADLINE_SECONDS, max_stdout_bytes=SS_MAX_BYTES
@@ -75,17 +74,19 @@ class SocketReader:
         if result.stopped == "deadline" or (result.exit_status or 0) != 0:
             said = result.stderr.decode("utf-8", "replace").strip() or result.stopped
             raise SocketsUnavailableError(f"{barred}; ss failed: {said}")
-        text = result.stdout
+        text, unit = result.stdout, listing_unit(result.stdout)
+        census = self._census_of(f"ss {unit}")
         if result.stopped == "output":
-            self._census.lost()
+            census.lost()
             text = text[: text.rfind(b"\nESTAB") + 1]  # the last socket may be cut in two
-        unit, turn_ends = listing_unit(text), time.monotonic() + STEP_SECONDS
+        turn_ends = time.monotonic() + STEP_SECONDS
         for socket in iter_ss(text):
-            if self._census.take(socket, unit):
-                return
+            if census.take(socket, unit):
+                break
             if time.monotonic() >= turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + STEP_SECONDS
+        self._source, self._census = f"ss {unit}", census
 
     async def _settle(self) -> SocketReading:
         for reading in self._census.settle():
