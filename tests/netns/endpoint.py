@@ -1,6 +1,6 @@
 """Runs inside a network namespace: obeys lines of JSON on standard input, answers each with one.
 
-["listen", port] · ["connect", host, port] · ["send", bytes] · ["write", bytes] without waiting for room ·
+["listen", port, receive buffer bytes or 0] · ["connect", host, port] · ["send", bytes] · ["write", bytes] without waiting for room ·
 ["receive", bytes] · ["read", {group: [networks]}] gives the counters and the sockets since the last "read".
 """
 
@@ -25,8 +25,12 @@ class Endpoint:
         self.listener = self.connection = self.sockets = None
         self.counters = TcpCounterReader(lambda path: (Path("/") / path).read_bytes(), SystemClock())
 
-    def listen(self, port):
-        self.listener = socket.create_server(("0.0.0.0", port))
+    def listen(self, port, receive_buffer=0):
+        self.listener = socket.socket()
+        if receive_buffer:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.listener.bind(("0.0.0.0", port))
+        self.listener.listen()
 
     def accept(self):
         self.connection, _ = self.listener.accept()

@@ -100,8 +100,8 @@ def drop(rule):
     run("ip", "netns", "exec", FAR, "nft", f"add rule ip t drops {rule} drop")
 
 
-def connect(near, far, address, port):
-    far.do("listen", port)
+def connect(near, far, address, port, receive_buffer=0):
+    far.do("listen", port, receive_buffer)
     far.start("accept")
     near.do("connect", address, port)
     far.finish()
@@ -188,7 +188,8 @@ def test_a_path_that_goes_dead_gives_timeouts(hosts):
 def test_a_closed_receive_window_is_seen_on_both_sides(hosts):
     """A receiver that does not read: it advertises zero, the sender probes and says what it waits for."""
     near, far = hosts
-    connect(near, far, LOSSY, 5006)
+    # small, so that what the sender has written at once is sure to fill it
+    connect(near, far, LOSSY, 5006, receive_buffer=8192)
     written = near.do("write", 1 << 30)
     time.sleep(1)
     sender, receiver = near.do("read", GROUPS), far.do("read", {})
