@@ -13,6 +13,9 @@ SOURCES: dict[str, str] = {
     "snmp6": "agent.kernel.snmp6:parse_snmp6",
     "sockstat": "agent.kernel.sockstat:parse_sockstat",
     "ss": "agent.kernel.ss:inspect_ss",
+    "iperf3": "agent.probes.iperf3_report:inspect",
+    "pcap": "agent.kernel.capture:inspect",
+    "qperf": "agent.probes.qperf:inspect",
 }
 
 
