@@ -1,6 +1,6 @@
 """The facts of this host, or of another host's captured tree: stable things that advice and fleet comparison need.
 
-Counters that move are no facts; they are read by agent.net.counters. Names, units and sources: docs/facts.md.
+Counters that move are no facts; they are read by agent.net.counter_reader. Names, units and sources: docs/facts.md.
 """
 
 from collections.abc import Iterable
