@@ -12,9 +12,7 @@ from typing import NoReturn
 
 from agent import __version__
 from agent.wire.settings import ConfigError
-from collector.commands import CommandError
-
-PROGRAM = "lightfloor-collector"
+from collector.commands import PROGRAM, CommandError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "floor": ("light's round trip between two places, and the limit on it", "collector.commands.floor"),
@@ -35,23 +33,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except (ConfigError, CommandError) as error:
-        return _ended(f"{PROGRAM}: {error}", arguments.debug)
+        if arguments.debug:
+            raise
+        status, problem = 2, str(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader (head, less) left; there is no one to tell
         return 1
-    except Exception as error:  # noqa: BLE001 - a bug: one line for people, the traceback for --debug
-        return _ended(
-            f"{PROGRAM}: bug: {type(error).__name__}: {error}; --debug shows where", arguments.debug
-        )
-
-
-def _ended(line: str, debug: bool) -> int:
-    if debug:
-        raise  # noqa: PLE0704 - called from an except clause
-    print(" ".join(line.split()), file=sys.stderr)
-    return 2
+    except Exception as error:
+        if arguments.debug:
+            raise
+        status, problem = 1, f"bug: {type(error).__name__}: {error}; --debug shows where"
+    print(" ".join(f"{PROGRAM}: {problem}".split()), file=sys.stderr)
+    return status
 
 
 def _protected(word: str) -> str:

@@ -36,6 +36,12 @@ def test_tails_equal_rational_arithmetic(n, p, data):
     assert at_least(k + 1, n, p) == pytest.approx(1 - below, rel=1e-8, abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [2, 30, 32, 34, 64, 1000])
+def test_the_mass_is_exact_to_the_last_digits(n):
+    """On both sides of where the series takes over from the logarithm of the gamma function."""
+    assert mass(n // 2, n, 0.5) == pytest.approx(float(Fraction(comb(n, n // 2), 2**n)), rel=5e-13)
+
+
 def test_a_hundred_million_samples_keep_their_precision():
     """Summed over everything that matters, the mass is 1: no digits are lost to the logarithm of a huge factorial."""
     n, p = 10**8, 0.01

@@ -76,7 +76,6 @@ def test_pairs_faster_than_light_are_implausible_and_nearly_all_of_one_liar(wond
 AWS_CITIES = {
     "af-south-1": "Cape Town, ZA",
     "ap-northeast-1": "Tokyo, JP",
-    "ap-northeast-2": "Seoul, KR",
     "ap-south-1": "Mumbai, IN",
     "ap-southeast-1": "Singapore, SG",
     "ap-southeast-2": "Sydney, AU",
@@ -102,7 +101,7 @@ def test_cloud_regions_by_city_name_are_all_possible_and_mostly_within_twice_the
     ]
     result = calibrate(pairs_of(rows), [2.0], [0.0])
     (summary,) = result.summary
-    assert summary.paths == 182
+    assert summary.paths == len(AWS_CITIES) * (len(AWS_CITIES) - 1)
     assert summary.pass_ratio == pytest.approx(0.68, abs=0.06)
     assert "IMPLAUSIBLE" not in summary.verdicts
 

@@ -34,6 +34,10 @@ def test_columns_are_found_by_name_in_any_order():
         (f"{HEADER}\n{ROW.replace('150.5', 'fast')}\n", "x.csv: line 2, column min_ms: not a number: 'fast'"),
         (f"{HEADER}\n{ROW.replace('160.25', '')}\n", "x.csv: line 2, column p99_ms: not a number: ''"),
         (
+            f"{HEADER}\n{ROW.replace('160.25', 'inf')}\n",
+            "x.csv: line 2, column p99_ms: inf is not a number at least 0",
+        ),
+        (
             f"{HEADER}\n{ROW.replace('160.25', 'nan')}\n",
             "x.csv: line 2, column p99_ms: nan is not a number at least 0",
         ),
