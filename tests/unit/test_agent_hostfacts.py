@@ -171,6 +171,30 @@ def test_changed_facts_ignore_time_and_tell_what_is_gone(tmp_path):
     assert facts_changed(again, after) == []
 
 
+def test_another_reason_is_a_change(tmp_path):
+    """A file that was absent and is now malformed is news, although neither has a value."""
+    before = collect(tmp_path, NOW)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("nonsense")
+    changed = {fact.name for fact in facts_changed(before, collect(tmp_path, NOW))}
+    assert changed == {"memory.total_bytes", "swap.total_bytes"}
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("cpu.max", "cpu_limit_cores"), ("memory.max", "memory_limit_bytes")]
+)
+def test_a_limit_that_cannot_be_read_is_not_no_limit(tmp_path, file, name):
+    """A group whose limit is unreadable has an unknown limit, whatever its ancestors say."""
+    tree = tmp_path / "host"
+    shutil.copytree(HOSTS / "kvm-vps-512mb", tree, symlinks=True)
+    limit = tree / "sys/fs/cgroup/system.slice/lightfloor-agent.service" / file
+    limit.write_text("nonsense\n")
+    unreadable = {fact.name: fact for fact in collect(tree, NOW)}[f"cgroup.{name}"]
+    assert (unreadable.value, unreadable.reason.partition(":")[0]) == (None, "malformed")
+    limit.unlink()
+    assert {fact.name: fact.value for fact in collect(tree, NOW)}[f"cgroup.{name}"] == "max"
+
+
 def test_first_collection_is_all_new():
     """Against nothing, everything is sent."""
     found = collect(HOSTS / "hong-kong", NOW)

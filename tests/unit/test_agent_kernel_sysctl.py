@@ -47,6 +47,7 @@ def test_freebsd_is_recognised():
     assert sysctls.values["kern.ostype"] == "FreeBSD"
     assert sysctls.values["net.inet.tcp.sack.enable"] == 1
     assert sysctls.values["kern.version"].startswith("FreeBSD 12.1-RELEASE")
+    assert "\n1 PART da0s1 21474803712 512" in sysctls.values["kern.geom.conftxt"]
     assert len(sysctls.values) == 2848
 
 
