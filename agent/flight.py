@@ -60,7 +60,7 @@ class Judgement:
 
 
 class Flight:
-    """One probe on its way. tx_ns, rx_ns: kernel stamps; reply: what the answer said; note: the probe's own.
+    """One probe on its way. tx_ns, rx_ns: kernel stamps; ttl and reply: of the answer; note: the probe's own.
 
     sent_ns: wall clock just before the system call, against which a stamp is checked, never a substitute for it.
     offset_ns: wall − monotonic time when the answer was read.
@@ -68,7 +68,7 @@ class Flight:
 
     __slots__ = (
         "answered", "book", "ended", "key", "note", "offset_ns", "reply", "rx_ns", "sent_ns", "target", "trail",
-        "tx_ns", "volley",
+        "ttl", "tx_ns", "volley",
     )  # fmt: skip
 
     def __init__(self, volley: "Volley", target: Target, trail: Trail, note: Any = None) -> None:
@@ -81,6 +81,7 @@ class Flight:
         self.sent_ns = 0
         self.tx_ns: int | None = None
         self.rx_ns: int | None = None
+        self.ttl: int | None = None
         self.offset_ns = 0
         self.reply: Any = None
         self.answered = False
@@ -114,9 +115,12 @@ class Volley:
 
 
 class Book:
-    """The flights of one socket by key. judge says how one ended whose answer came and whose stamps can be trusted."""
+    """The flights of one socket by key.
 
-    def __init__(self, judge: Callable[[Flight, int], Judgement]) -> None:
+    judge(flight, tx_ns, rx_ns) says how one ended whose answer came and whose stamps can be trusted.
+    """
+
+    def __init__(self, judge: Callable[[Flight, int, int], Judgement]) -> None:
         self._judge = judge
         self._flights: dict[int, Flight] = {}
         self._answered: deque[tuple[int, list[int]]] = deque()
@@ -140,7 +144,7 @@ class Book:
         """Flights without an answer that match; for what does not name its key. Looks at every flight."""
         return [f for f in self._flights.values() if not f.ended and not f.answered and matches(f)]
 
-    def answer(self, key: int, reply: Any, rx_ns: int | None, offset_ns: int) -> None:
+    def answer(self, key: int, reply: Any, rx_ns: int | None, ttl: int | None, offset_ns: int) -> None:
         """An answer came; nothing happens where nobody waits for it."""
         flight = self._flights.get(key)
         if flight is None:
@@ -150,7 +154,7 @@ class Book:
                 flight.trail.duplicate(flight, reply)
             return
         flight.answered = True
-        flight.reply, flight.rx_ns, flight.offset_ns = reply, rx_ns, offset_ns
+        flight.reply, flight.rx_ns, flight.ttl, flight.offset_ns = reply, rx_ns, ttl, offset_ns
         if flight.ended:
             flight.trail.late(flight)
         elif flight.tx_ns is not None:
@@ -182,11 +186,11 @@ class Book:
             volley.on_empty()
 
     def _decide(self, flight: Flight) -> None:
-        why = flight.untrusted()
-        if why:
+        why, tx_ns, rx_ns = flight.untrusted(), flight.tx_ns, flight.rx_ns
+        if why or tx_ns is None or rx_ns is None:
             self.end(flight, Outcome.INVALID, detail=why)
             return
-        judged = self._judge(flight, flight.rx_ns - flight.tx_ns)  # type: ignore[operator]  # trusted: both are there
+        judged = self._judge(flight, tx_ns, rx_ns)
         self.end(flight, judged.outcome, judged.rtt_ns, judged.detail)
 
     def remember(self, answered: list[int], lost: list[int], mono_ns: int) -> None:

@@ -65,6 +65,11 @@ def switch_on(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _COMMON | _OPT_ID)
 
 
+def switch_on_rx(sock: socket.socket) -> None:
+    """Stamp what this socket receives; nothing comes on its error queue. Raises OSError where the kernel cannot."""
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
+
+
 def await_rx_stamps() -> None:
     """Return when the kernel stamps what arrives: it begins some milliseconds after the first socket asks (net/core/dev.c).
 

@@ -38,7 +38,7 @@ class Trail:
 
     def ended(self, flight: Flight, _outcome: Outcome) -> dict[str, Any]:
         """The measures of this sample."""
-        result = {"duplicates": self._duplicates, "late": self._late, "ttl": flight.reply}
+        result = {"duplicates": self._duplicates, "late": self._late, "ttl": flight.ttl}
         self._duplicates = self._late = 0
         return result
 
@@ -81,7 +81,7 @@ class IcmpSession:
         except ParseError:
             return
         if kind == self._reply:
-            self.book.answer(number, ttl, rx_ns, offset_ns)
+            self.book.answer(number, None, rx_ns, ttl, offset_ns)
 
     def failed(self, quoted: bytes, _address: tuple[Any, ...], error: "PacketError") -> None:
         """An ICMP error. It quotes our request, though perhaps only as far as the sequence number (RFC 792)."""
@@ -116,8 +116,8 @@ def parse_echo(data: bytes, *, has_ip_header: bool) -> tuple[int, int]:
     return kind, number
 
 
-def _judge(_flight: Flight, rtt_ns: int) -> Judgement:
-    return Judgement(Outcome.OK, rtt_ns)
+def _judge(_flight: Flight, tx_ns: int, rx_ns: int) -> Judgement:
+    return Judgement(Outcome.OK, rx_ns - tx_ns)
 
 
 ICMP_KIND = Kind("icmp", open_icmp, IcmpSession)

@@ -151,7 +151,7 @@ class SynSession:
         self.book.open(source_port << 32 | sequence, flight)
 
     def received(
-        self, data: bytes, address: tuple[Any, ...], rx_ns: int | None, _ttl: int | None, offset_ns: int
+        self, data: bytes, address: tuple[Any, ...], rx_ns: int | None, ttl: int | None, offset_ns: int
     ) -> None:
         """A packet for one of our ports."""
         try:
@@ -173,7 +173,7 @@ class SynSession:
             key = only[0].key
         else:
             return
-        self.book.answer(key, flags, rx_ns, offset_ns)
+        self.book.answer(key, flags, rx_ns, ttl, offset_ns)
 
     def failed(self, quoted: bytes, _address: tuple[Any, ...], error: "PacketError") -> None:
         """An ICMP error; it quotes at least the first 8 bytes of our SYN (RFC 792)."""
@@ -194,11 +194,11 @@ def parse_answer(data: bytes, *, has_ip_header: bool) -> tuple[int, int, int, in
     return source_port, destination_port, acknowledged, flags
 
 
-def _judge(flight: Flight, rtt_ns: int) -> Judgement:
+def _judge(flight: Flight, tx_ns: int, rx_ns: int) -> Judgement:
     if not flight.reply & RST:
-        return Judgement(Outcome.OK, rtt_ns)
+        return Judgement(Outcome.OK, rx_ns - tx_ns)
     outcome = Outcome.OK if flight.note.refused_is_answer else Outcome.REFUSED
-    return Judgement(outcome, rtt_ns, "connection refused")
+    return Judgement(outcome, rx_ns - tx_ns, "connection refused")
 
 
 def _sum16(data: bytes) -> int:
