@@ -8,7 +8,7 @@ is counted on the Trail of its target and handed over with that target's next sa
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.sample import REFUSED_ERRNO, UNREACHABLE_ERRNOS, Burst, Sample, Target
 from agent.wire.series import Outcome
@@ -50,8 +50,7 @@ class Trail(Protocol):
     def late(self, flight: "Flight") -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """How an answered flight ended: as in Sample."""
 
     outcome: Outcome

@@ -22,7 +22,7 @@ _IP_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 8, 49, 50  # include/uapi/linux/
 _IN_PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo: interface, local address, header's destination
 _IN6_PKTINFO = struct.Struct("=16sI")
 _LINK_LOCAL = b"\xfe\x80"
-_DATA_BYTES = 2048
+_DATA_BYTES, _QUEUE_BYTES = 2048, 4_000_000
 _PACKETS_PER_TURN = 64
 _CLOCK_ERROR_KEPT_NS = 1_000_000_000
 
@@ -138,6 +138,7 @@ def _open(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         else:
             sock.setsockopt(socket.IPPROTO_IP, timestamp.IP_RECVTTL, 1)
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _QUEUE_BYTES)
         timestamp.switch_on_rx(sock)
         sock.bind((host, port))
     except OSError:

@@ -55,13 +55,25 @@ class Trail:
     """What is remembered of one target: its legs, its packets' fixed part, and what came after its probes ended."""
 
     def __init__(self, address: str) -> None:
-        self.turn = 0
         self.legs = Legs()
+        self._turn = 0
+        self._busy: set[int] = set()
         self._destination = ip_address(address.partition("%")[0]).packed
         self._source = ""
         self._sum = 0
         self._duplicates = 0
         self._late = 0
+
+    def next_leg(self, count: int) -> int | None:
+        """The leg of the next probe, None for a port used once: every other time, and while the leg has one in flight."""
+        self._turn += 1
+        if not count or self._turn % 2:
+            return None
+        leg = self._turn // 2 % count
+        if leg in self._busy:
+            return None
+        self._busy.add(leg)
+        return leg
 
     def checksum(self, source: str, source_port: int, port: int, sequence: int) -> int:
         """The TCP checksum (RFC 9293, 3.1): all but ports and sequence number is added up once for each source."""
@@ -76,6 +88,7 @@ class Trail:
 
     def ended(self, flight: Flight, outcome: Outcome) -> dict[str, Any]:
         """The measures of this sample; a leg that turned lossy or recovered is kept as evidence."""
+        self._busy.discard(flight.note.leg)
         if outcome in _SAYS_OF_PATH and self.legs.add(flight.note.leg, lost=outcome in LOST):
             flight.volley.event(flight.target, "leg_loss", {"legs": self._lossy_legs(flight.note.ports)})
         result = {
@@ -129,8 +142,7 @@ class SynSession:
         trail = burst.memory.get(target)
         if trail is None:
             trail = burst.memory[target] = Trail(target.address)
-        trail.turn += 1
-        leg = trail.turn // 2 % options.legs if options.legs and trail.turn % 2 else None
+        leg = trail.next_leg(options.legs)
         if leg is None:
             self._turn = (self._turn + 1) % len(self._once_ports)
             source_port = self._once_ports[self._turn]

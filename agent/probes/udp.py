@@ -7,7 +7,7 @@ only while both clocks state how far they can be off, and never when it comes ou
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -56,22 +56,15 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Times:
-    """The four stamps in ns: t1 and t4 of our clock, t2 and t3 of the reflector's."""
+class _Times(NamedTuple):
+    """The four stamps in ns: t1 and t4 of our clock, t2 and t3 of the reflector's, and what follows of them."""
 
     t1: int
     t2: int
     t3: int
     t4: int
-
-    @property
-    def reflector_ns(self) -> int:
-        return self.t3 - self.t2
-
-    @property
-    def rtt_ns(self) -> int:
-        return self.t4 - self.t1 - self.reflector_ns
+    reflector_ns: int
+    rtt_ns: int
 
     @property
     def offset_ns(self) -> float:
@@ -234,12 +227,14 @@ def _judge(flight: Flight, tx_ns: int, rx_ns: int) -> Judgement:
     reply: Reply = flight.reply
     ptp = parse_error_estimate(reply.error).ptp
     received_ns, sent_ns = unix_ns_of(reply.received, ptp=ptp), unix_ns_of(reply.sent, ptp=ptp)
-    times = flight.note.times = _Times(tx_ns, received_ns, sent_ns, rx_ns)
-    if times.reflector_ns < 0:
+    reflector_ns = sent_ns - received_ns
+    rtt_ns = rx_ns - tx_ns - reflector_ns
+    if reflector_ns < 0:
         return Judgement(Outcome.INVALID, detail="the reflector says that it sent before it received")
-    if times.rtt_ns < 0:
+    if rtt_ns < 0:
         return Judgement(Outcome.INVALID, detail="the reflector says that it took longer than the round trip")
-    return Judgement(Outcome.OK, times.rtt_ns)
+    flight.note.times = _Times(tx_ns, received_ns, sent_ns, rx_ns, reflector_ns, rtt_ns)
+    return Judgement(Outcome.OK, rtt_ns)
 
 
 UDP_KIND = Kind("udp", open_udp, UdpSession)

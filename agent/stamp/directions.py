@@ -4,7 +4,19 @@ A probe S without an answer was lost on the way there if the reflector never cou
 the reflector's numbers have a gap. That shows with the next answer to a later probe, so a loss is attributed then.
 """
 
+from collections.abc import Mapping
+
 _MOST_WAITING = 10_000
+COUNTS = (
+    "lost_forward",
+    "lost_backward",
+    "reordered_forward",
+    "reordered_backward",
+    "duplicated_forward",
+    "duplicated_backward",
+    "restarts",
+)
+_NONE: Mapping[str, int] = dict.fromkeys(COUNTS, 0)
 
 
 class Directions:
@@ -21,7 +33,8 @@ class Directions:
         self._open: dict[int, None] = {}
         self._lost: list[int] = []
         self._replies: dict[int, int] = {}
-        self._counts = dict.fromkeys(COUNTS, 0)
+        self._attributed_before = 0  # every loss among probes older than this was looked at
+        self._counts = _NONE
 
     def sent(self, probe: int) -> None:
         """A probe left; its numbers ascend from 0."""
@@ -35,10 +48,10 @@ class Directions:
     def repeated(self, probe: int, number: int) -> None:
         """Another answer to a probe came: with a number of its own when the request was doubled."""
         if number >= self._next or number in self._missing:
-            self._counts["duplicated_forward"] += 1
+            self._count("duplicated_forward")
             self._see(probe, number)
         else:
-            self._counts["duplicated_backward"] += 1
+            self._count("duplicated_backward")
 
     def late(self, probe: int, number: int) -> None:
         """The answer to a probe came after its deadline: it is lost in no direction, unless already attributed."""
@@ -51,31 +64,43 @@ class Directions:
         self._open.pop(probe, None)
         if not answered:
             self._lost.append(probe)
-        self._attribute(next(iter(self._open), probe + 1))
+        oldest_open = next(iter(self._open), max(probe, self._newest_reflected) + 1)
+        if not self._lost:
+            if not self._open or len(self._replies) > _MOST_WAITING:
+                self._replies.clear()
+        elif oldest_open != self._attributed_before or not self._open:
+            self._attributed_before = oldest_open
+            self._attribute(oldest_open)
 
-    def take(self) -> dict[str, int]:
+    def take(self) -> Mapping[str, int]:
         """The counts, by name, and begin them anew."""
-        counts, self._counts = self._counts, dict.fromkeys(COUNTS, 0)
+        counts, self._counts = self._counts, _NONE
         return counts
+
+    def _count(self, name: str, more: int = 1) -> None:
+        self._counts = {**self._counts, name: self._counts[name] + more}
 
     def _see(self, probe: int, number: int) -> None:
         if number >= self._next:
-            if number - self._next > _MOST_WAITING:
+            if self._newest_reflected < 0 and number > probe:
+                self._next = number  # it counts on from before this session
+            elif number - self._next > _MOST_WAITING:
                 self._restart(number)
             self._missing.update(range(self._next, number))
             self._next = number + 1
             if probe < self._newest_reflected:
-                self._counts["reordered_forward"] += 1
-            self._newest_reflected = max(probe, self._newest_reflected)
+                self._count("reordered_forward")
+            else:
+                self._newest_reflected = probe
         elif number in self._missing:
             self._missing.discard(number)
-            self._counts["reordered_backward"] += 1
+            self._count("reordered_backward")
         elif probe > self._newest_reflected:
             self._restart(number + 1)
             self._newest_reflected = probe
 
     def _restart(self, expected: int) -> None:
-        self._counts["restarts"] += 1
+        self._count("restarts")
         self._next = expected
         self._missing.clear()
         self._lost.clear()
@@ -91,19 +116,8 @@ class Directions:
         if self._lost:
             lost = sum(probe < anchor for probe in self._lost)
             backward = min(lost, sum(missing < number for missing in self._missing))
-            self._counts["lost_backward"] += backward
-            self._counts["lost_forward"] += lost - backward
+            self._count("lost_backward", backward)
+            self._count("lost_forward", lost - backward)
             self._lost = [probe for probe in self._lost if probe > anchor]
             self._missing = {missing for missing in self._missing if missing > number}
         self._replies = {probe: reply for probe, reply in self._replies.items() if probe >= anchor}
-
-
-COUNTS = (
-    "lost_forward",
-    "lost_backward",
-    "reordered_forward",
-    "reordered_backward",
-    "duplicated_forward",
-    "duplicated_backward",
-    "restarts",
-)

@@ -9,6 +9,8 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from agent.kernel.parse_error import ParseError
 
@@ -40,8 +42,7 @@ class ErrorEstimate:
     ptp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A sender's packet. timestamp: its 8 octets and error its 2, both to be copied into the answer."""
 
     sequence: int
@@ -50,8 +51,7 @@ class Request:
     session: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A reflector's packet. sequence: the reflector's own count; sender_…: copied from the request it answers.
 
     received, sent: T2 and T3, 8 octets each in the format that `error` names. sender_ttl: as it arrived there.
@@ -71,7 +71,7 @@ class Reply:
 def pack_request(request: Request, key: bytes | None) -> bytes:
     """44 octets, or 112 with a key."""
     layout = _SENDER if key is None else _SENDER_SIGNED
-    body = layout.pack(request.sequence, request.timestamp, request.error, request.session)
+    body = layout.pack(*request)
     return body if key is None else body + _signature(key, body)
 
 
@@ -84,23 +84,13 @@ def parse_request(data: bytes, key: bytes | None) -> Request:
         fewest = AUTHENTICATED_BYTES
         layout, body = _SENDER_SIGNED, data[:_SIGNED_BYTES]
     _check("STAMP request", data, fewest, key)
-    return Request(*layout.unpack(body))
+    return Request._make(layout.unpack(body))
 
 
 def pack_reply(reply: Reply, key: bytes | None, request: bytes) -> bytes:
     """The reflector's packet, exactly as long as the request; what follows the base packet is copied (RFC 8972, 4)."""
     layout = _REFLECTOR if key is None else _REFLECTOR_SIGNED
-    body = layout.pack(
-        reply.sequence,
-        reply.sent,
-        reply.error,
-        reply.session,
-        reply.received,
-        reply.sender_sequence,
-        reply.sender_timestamp,
-        reply.sender_error,
-        reply.sender_ttl,
-    )
+    body = layout.pack(*reply)
     if key is not None:
         body += _signature(key, body)
     return body[: len(request)] + request[len(body) :]
@@ -115,7 +105,7 @@ def parse_reply(data: bytes, key: bytes | None) -> Reply:
         fewest = AUTHENTICATED_BYTES
         layout, body = _REFLECTOR_SIGNED, data[:_SIGNED_BYTES]
     _check("STAMP reply", data, fewest, key)
-    return Reply(*layout.unpack(body))
+    return Reply._make(layout.unpack(body))
 
 
 def ntp_of(unix_ns: int) -> bytes:
@@ -150,6 +140,7 @@ def pack_error(estimate: ErrorEstimate) -> int:
     return flags | scale << 8 | multiplier
 
 
+@lru_cache(maxsize=64)
 def error_bits_of(clock_error_ns: int | None) -> int:
     """What a clock states that can be off by so much, None while nothing synchronises it."""
     if clock_error_ns is None:
@@ -157,6 +148,7 @@ def error_bits_of(clock_error_ns: int | None) -> int:
     return pack_error(ErrorEstimate(synchronised=True, error_ns=clock_error_ns))
 
 
+@lru_cache(maxsize=1024)
 def parse_error_estimate(bits: int) -> ErrorEstimate:
     """The clock's own statement. A multiplier of 0 is invalid (RFC 4656, 4.1.2) and counts as not synchronised."""
     multiplier, scale = bits & 0xFF, bits >> 8 & 0x3F
