@@ -72,7 +72,25 @@ def test_a_closed_socket_is_counted_and_forgotten():
     peer(census, sock(1, bytes_sent=100), sock(2))
     found = peer(census, sock(2))
     assert (found.closed, found.connections, found.traffic.sent) == (1, 1, 0)
+    peer(census, sock(2))
     assert peer(census, sock(1, bytes_sent=150), sock(2)).traffic.sent == 150
+
+
+def test_a_socket_that_a_dump_missed_has_not_sent_all_its_bytes_now():
+    """Back after one reading without it, only what it added since is counted, and it was not opened."""
+    census = SocketCensus([PEER])
+    peer(census, sock(1, bytes_sent=10**9), sock(2))
+    peer(census, sock(2))
+    found = peer(census, sock(1, bytes_sent=10**9 + 7), sock(2))
+    assert (found.traffic.sent, found.opened) == (7, 0)
+
+
+def test_a_socket_that_a_dump_gives_twice_counts_once():
+    """The second sight adds neither a connection nor traffic."""
+    census = SocketCensus([PEER])
+    peer(census, sock(1, bytes_sent=100))
+    found = peer(census, sock(1, bytes_sent=150), sock(2), sock(1, bytes_sent=160))
+    assert (found.connections, found.traffic.sent, found.opened) == (2, 50, 1)
 
 
 def test_too_little_traffic_gives_no_ratio():
@@ -233,17 +251,18 @@ def test_a_damaged_dump_is_counted_or_refused(start, length, replacement):
     )
 )
 def test_traffic_is_the_sum_of_what_each_socket_added(readings):
-    """For any comings and goings: a known socket adds its difference, a new one all it has."""
-    census, before = SocketCensus([PEER]), None
+    """For any comings and goings: a socket of the last two readings adds its difference, a new one all it has."""
+    census, before, missed = SocketCensus([PEER]), None, {}
     for reading in readings:
         now = dict(reading)
         found = peer(census, *(sock(cookie, bytes_sent=sent) for cookie, sent in now.items()))
         if before is not None:
+            known = missed | before
             added = sum(
-                sent - before.get(cookie, 0) if sent >= before.get(cookie, 0) else sent
+                sent - known.get(cookie, 0) if sent >= known.get(cookie, 0) else sent
                 for cookie, sent in now.items()
             )
-            if now or before:
-                assert found.traffic is None or found.traffic.sent == added
-            assert (found.opened, found.closed) == (len(now.keys() - before), len(before.keys() - now))
+            assert found.traffic is None or found.traffic.sent == added
+            assert (found.opened, found.closed) == (len(now.keys() - known), len(before.keys() - now))
+            missed = {cookie: sent for cookie, sent in before.items() if cookie not in now}
         before = now
