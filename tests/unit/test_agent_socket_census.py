@@ -18,14 +18,26 @@ DONE = struct.pack("=IHHIIi", 20, inet_diag.NLMSG_DONE, 2, 1, 0, 0)
 LONG = ("busy_us", "rwnd_limited_us", "sndbuf_limited_us", "bytes_sent", "bytes_retrans", "delivery_rate")
 
 
-def sock(cookie, remote=(10, 0, 0, 1), congestion=b"cubic\0", port=443, flags=2, length=280, **fields):
+def sock(
+    cookie,
+    remote=(10, 0, 0, 1),
+    congestion=b"cubic\0",
+    port=443,
+    flags=2,
+    length=280,
+    *,
+    shutdown_last=False,
+    **fields,
+):
     """One message as Linux 6.18 sends it."""
     data = bytearray(length)
     for name, value in {"snd_cwnd": 10, "rtt_us": 1000, "snd_ssthresh": 2**31 - 1, **fields}.items():
         struct.pack_into("=Q" if name in LONG else "=I", data, OFFSETS[name], value)
+    attributes = [(inet_diag.INFO, bytes(data)), (inet_diag.CONG, congestion)]
+    attributes.insert(2 if shutdown_last else 0, (inet_diag.SHUTDOWN, b"\0"))
     body = b"".join(
         struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-        for kind, value in ((8, b"\0"), (inet_diag.INFO, bytes(data)), (inet_diag.CONG, congestion))
+        for kind, value in attributes
     )
     fixed = struct.pack("=4B2s2s16s16sIQ5I", 2, 1, 0, 0, b"\x9c\x40", port.to_bytes(2, "big"), bytes(16),
                         bytes(remote) + bytes(12), 0, cookie, *[0] * 5)  # fmt: skip
@@ -157,6 +169,14 @@ def test_algorithms_of_mixed_layout_are_counted():
         *(sock(i, congestion=name, length=280 - 8 * (i % 2)) for i, name in enumerate(names)),
     )
     assert found.congestion == {"cubic": 3, "bbr": 2, "dctcp-reno": 1}
+
+
+def test_messages_of_one_length_but_another_order_are_told_apart():
+    """In one read, an attribute in another place does not shift the figures."""
+    found = peer(SocketCensus([PEER]), sock(1), sock(2, shutdown_last=True, snd_cwnd=77), sock(3))
+    assert found.connections == 3
+    assert (found.cwnd_segments.minimum, found.cwnd_segments.maximum) == (10, 77)
+    assert found.congestion == {"cubic": 3}
 
 
 def test_a_cut_is_visible_and_spoils_no_difference():
