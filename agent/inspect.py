@@ -10,6 +10,10 @@ from typing import Any
 SOURCES: dict[str, str] = {
     "iperf3": "agent.probes.iperf3_report:inspect",
     "pcap": "agent.kernel.capture:inspect",
+    "mtr": "agent.kernel.mtr:inspect",
+    "ping": "agent.kernel.ping:inspect",
+    "ripe-atlas": "agent.kernel.ripe_atlas:inspect",
+    "traceroute": "agent.kernel.traceroute:inspect",
     "qperf": "agent.probes.qperf:inspect",
 }
 

@@ -6,7 +6,6 @@ Layouts: src/iperf_api.c iperf_json_finish (one object), JSONStream_Output (one 
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -111,45 +110,3 @@ def _refuse_unfinished(document: Mapping[str, Any]) -> None:
         raise ParseError(SOURCE, "end", f"missing: the run did not finish{partial}")
     if not document["end"]:
         raise ParseError(SOURCE, "end", f"empty: the run did not finish{partial}")
-
-
-def number(record: Mapping[str, Any], key: str, where: str) -> float | None:
-    """record[key] as a finite number, also out of a string; None where absent, null or not finite."""
-    value = record.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ParseError(SOURCE, f"{where}.{key}", "a number was expected", str(value))
-    try:
-        figure = float(value)
-    except (ValueError, OverflowError):
-        raise ParseError(SOURCE, f"{where}.{key}", "a number was expected", str(value)) from None
-    if math.isfinite(figure) and abs(figure) >= 1 << 63:
-        raise ParseError(SOURCE, f"{where}.{key}", "a number beyond 64 bits", str(value))
-    return figure if math.isfinite(figure) else None
-
-
-def count(record: Mapping[str, Any], key: str, where: str) -> int | None:
-    """record[key] as a whole number ≥ 0; None where absent or negative, which is iperf3's own mark for unknown."""
-    value = number(record, key, where)
-    return None if value is None or value < 0 else int(value)
-
-
-def section(record: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    """record[key] as an object, empty where absent. Raises ParseError for anything else."""
-    value = record.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ParseError(SOURCE, f"{where}.{key}", "an object was expected", str(value))
-    return value
-
-
-def sections(record: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    """record[key] as a list of objects, empty where absent. Raises ParseError for anything else."""
-    value = record.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise ParseError(SOURCE, f"{where}.{key}", "a list of objects was expected", str(value))
-    return value
