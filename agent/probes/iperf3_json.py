@@ -13,6 +13,7 @@ from typing import Any
 from agent.kernel.parse_error import ParseError
 
 SOURCE = "iperf3"
+_LONGEST_REASON = 300
 
 _BARE_NUMBER = re.compile(r"(:\s*)[-+]?(?:nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
 """The cJSON of iperf 3.0 and 3.1 prints printf's nan and inf, which is no JSON."""
@@ -44,7 +45,11 @@ def read_document(data: bytes) -> dict[str, Any]:
 def _not_json(text: str) -> ParseError:
     match = _TEXT_ERROR.search(text)
     if match:
-        return ParseError(SOURCE, f"line {text.count(chr(10), 0, match.start()) + 1}", match.group(1).strip())
+        return ParseError(
+            SOURCE,
+            f"line {text.count(chr(10), 0, match.start()) + 1}",
+            match.group(1).strip()[:_LONGEST_REASON],
+        )
     return ParseError(SOURCE, "line 1", "plain text, not JSON; run iperf3 with -J", text.splitlines()[0])
 
 
@@ -53,14 +58,15 @@ def _documents(text: str) -> list[dict[str, Any]]:
     documents: list[dict[str, Any]] = []
     at = 0
     while at < len(text):
+        begin = at
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, at = decoder.raw_decode(text, begin)
         except json.JSONDecodeError as error:
             raise _broken(text, error, len(documents)) from error
         except (RecursionError, ValueError) as error:
             raise ParseError(SOURCE, f"byte {at}", f"JSON that no iperf3 prints ({error})") from error
         if not isinstance(value, dict):
-            raise ParseError(SOURCE, f"byte {at}", "a JSON object was expected", str(value))
+            raise ParseError(SOURCE, f"byte {begin}", "a JSON object was expected", str(value))
         documents.append(value)
         at += len(_SPACE.match(text, at).group())  # type: ignore[union-attr]  # matches everywhere
     return documents
@@ -102,7 +108,7 @@ def _refuse_unfinished(document: Mapping[str, Any]) -> None:
     partial = f" (after {done} intervals)" if done else ""
     error = document.get("error")
     if error is not None:
-        reason = str(error).strip().removeprefix("error - ") or "failed without a reason"
+        reason = str(error)[:_LONGEST_REASON].strip().removeprefix("error - ") or "failed without a reason"
         raise ParseError(SOURCE, "error", f"{reason}{partial}")
     if not isinstance(document.get("start"), dict):
         raise ParseError(SOURCE, "start", "missing: not a report of iperf3")
