@@ -8,6 +8,11 @@ from importlib import import_module
 from typing import Any
 
 SOURCES: dict[str, str] = {
+    "netstat": "agent.kernel.netstat:parse_netstat",
+    "snmp": "agent.kernel.netstat:parse_snmp",
+    "snmp6": "agent.kernel.snmp6:parse_snmp6",
+    "sockstat": "agent.kernel.sockstat:parse_sockstat",
+    "ss": "agent.kernel.ss:inspect_ss",
     "iperf3": "agent.probes.iperf3_report:inspect",
     "pcap": "agent.kernel.capture:inspect",
     "mtr": "agent.kernel.mtr:inspect",

@@ -3,10 +3,12 @@
 The totals feed /metrics and only ever grow; the open window becomes wire Windows when the minute closes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from agent.sample import Sample
+from agent.probes import PROBES
+from agent.sample import Measure, Sample
 from agent.wire.batch import Window
 from agent.wire.histogram import Histogram
 from agent.wire.series import Outcome, SeriesKey
@@ -18,13 +20,20 @@ class Tally:
 
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     rtt: Histogram = field(default_factory=Histogram)
+    times: dict[str, Histogram] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    gauges: dict[str, float] = field(default_factory=dict)
     limit_ns: int | None = None
     judged: int = 0
     over_limit: int = 0
 
-    def add(self, sample: Sample, limit_ns: int | None, count: int = 1) -> None:
+    def add(
+        self, sample: Sample, limit_ns: int | None, count: int = 1, measures: tuple[Measure, ...] = ()
+    ) -> None:
         """Count a sample; count > 1 only for samples without a time."""
         self.outcomes[sample.outcome] = self.outcomes.get(sample.outcome, 0) + count
+        if sample.result is not None:
+            self._keep(sample.result, measures)
         if sample.rtt_ns is None:
             return
         self.rtt.add(sample.rtt_ns)
@@ -32,6 +41,18 @@ class Tally:
             self.limit_ns = limit_ns
             self.judged += 1
             self.over_limit += sample.rtt_ns > limit_ns
+
+    def _keep(self, result: Mapping[str, Any], measures: tuple[Measure, ...]) -> None:
+        for measure in measures:
+            value = result.get(measure.name)
+            if value is None:
+                continue
+            if measure.kind == "gauge":
+                self.gauges[measure.name] = float(value)
+            elif measure.kind == "counter":
+                self.counters[measure.name] = self.counters.get(measure.name, 0) + int(value)
+            else:
+                self.times.setdefault(measure.name, Histogram()).add(int(value))
 
 
 class Ledger:
@@ -50,10 +71,11 @@ class Ledger:
         tally = self._open.get(series)
         if tally is None:
             tally = self._open[series] = Tally()
-        tally.add(sample, limit_ns, count)
+        measures = PROBES[series.probe].measures
+        tally.add(sample, limit_ns, count, measures)
         total = self.totals.get(series)
         if total is not None:
-            total.add(sample, limit_ns, count)
+            total.add(sample, limit_ns, count, measures)
 
     def close_window(self, start_s: int, length_s: int, quality: dict[str, float]) -> list[Window]:
         """The open window's series as wire windows, in series order; a new window is open after."""
@@ -78,6 +100,9 @@ def _windows(
             outcomes=tally.outcomes,
             rtt=tally.rtt,
             limit_ns=tally.limit_ns,
+            times=tally.times,
+            counters=tally.counters,
+            gauges=tally.gauges,
             judged=tally.judged,
             over_limit=tally.over_limit,
             quality=quality,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,10 @@ from agent.ledger import Ledger
 from agent.net.network import Network
 from agent.net.resolve import Resolver
 from agent.probes import PROBES
-from agent.sample import Sample, Target
+from agent.sample import Burst, Sample, Target
 from agent.schedule import Due, Entry, RateCap, Schedule
 from agent.wire.assignment import Assignment, Peer, ProbeSpec
+from agent.wire.batch import Event
 from agent.wire.histogram import Histogram
 from agent.wire.series import Family, Outcome, SeriesKey
 
@@ -90,7 +92,11 @@ class Runner:
         self._schedule = Schedule(clock.wall_ns(), clock.mono_ns())
         self._cap = RateCap(1.0, clock.mono_ns())
         self._bursts: set[asyncio.Task[None]] = set()
+        self._memory: dict[str, dict[Target, Any]] = {}
+        self._running: set[tuple[str, ...]] = set()
+        self._events: list[Event] = []
         self.delays = Histogram()
+        self._recent_delays = Histogram()
         self.misses: deque[Miss] = deque(maxlen=100)
 
     async def plan(self, assignment: Assignment) -> None:
@@ -102,7 +108,11 @@ class Runner:
         self._schedule.replace(
             (Entry(key, job.interval_ns) for key, job in jobs.items()), self._clock.mono_ns()
         )
-        self._ledger.keep_only(job.series.destination for job in jobs.values())
+        stay = {job.series.destination for job in jobs.values()}
+        for memory in self._memory.values():
+            for target in [target for target in memory if target.destination not in stay]:
+                del memory[target]
+        self._ledger.keep_only(stay)
         for job in jobs.values():
             self._ledger.expect(job.series)
 
@@ -118,6 +128,21 @@ class Runner:
                 burst.cancel()
             await asyncio.gather(*self._bursts, return_exceptions=True)
 
+    def take_events(self) -> list[Event]:
+        """What probes gave as evidence since this was last asked."""
+        taken, self._events = self._events, []
+        return taken
+
+    def _event(self, target: Target, kind: str, detail: Mapping[str, Any]) -> None:
+        self._events.append(
+            Event(self._clock.wall_ns() // NS, kind, dict(detail), target.destination, target.family)
+        )
+
+    def take_delays(self) -> Histogram:
+        """How late the loop woke for its ticks since this was last asked."""
+        taken, self._recent_delays = self._recent_delays, Histogram()
+        return taken
+
     def _next_wake_ns(self) -> int:
         latest = self._clock.mono_ns() + _LONGEST_NAP_NS
         due = self._schedule.next_due_ns()
@@ -127,7 +152,8 @@ class Runner:
         now = self._clock.mono_ns()
         taken = self._schedule.take(now)
         if taken:
-            self.delays.add(max(now - wake_ns, 0))
+            for histogram in (self.delays, self._recent_delays):
+                histogram.add(max(now - wake_ns, 0))
         bursts: dict[Any, dict[Target, Job]] = {}
         for due in taken:
             job = self._jobs[due.entry.key]
@@ -149,9 +175,14 @@ class Runner:
             reason = self._resolver.error(job.host, family)
             self._end(job, Sample(Outcome.UNRESOLVED, detail=f"{job.host}: {reason}"))
             return None
+        if job.key in self._running:
+            self._end(job, Sample(Outcome.SKIPPED, detail="the one before is still running"))
+            return None
         if not self._cap.allow(now_ns):
             self._end(job, Sample(Outcome.SKIPPED, detail="over max_probes_per_second"))
             return None
+        if not PROBES[job.series.probe].overlapping:
+            self._running.add(job.key)
         return Target(job.series.destination, family, address, job.port, job.limit_ns)
 
     async def _run_burst(self, jobs: dict[Target, Job]) -> None:
@@ -164,7 +195,10 @@ class Runner:
 
         why = Sample(Outcome.FAILED, detail="the probe ended without an outcome")
         try:
-            await PROBES[kind].run(options, timeout_seconds, list(jobs), self._network, record)
+            memory = self._memory.setdefault(kind, {})
+            await PROBES[kind].run(
+                Burst(options, timeout_seconds, list(jobs), self._network, record, self._event, memory)
+            )
         except asyncio.CancelledError:
             why = Sample(Outcome.SKIPPED, detail="the agent was stopped")
             raise
@@ -172,6 +206,7 @@ class Runner:
             why = Sample(Outcome.FAILED, detail=repr(error))
             _LOG.error("probe failed", extra={"probe": kind}, exc_info=error)
         finally:
+            self._running.difference_update(job.key for job in jobs.values())
             for job in waiting.values():
                 self._end(job, why)
 

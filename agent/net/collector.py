@@ -5,21 +5,19 @@ from pathlib import Path
 
 import aiohttp
 
-from agent.config import CollectorLink
-
 _MAX_ASSIGNMENT_BYTES = 16_000_000
 
 
 class Collector:
     """An HTTP session with the collector. The token is read from its file at each request, so it can be rotated."""
 
-    def __init__(self, link: CollectorLink) -> None:
-        self._link = link
-        self._base = link.url.rstrip("/")
-        tls = ssl.create_default_context(cafile=link.ca_file) if link.url.startswith("https:") else True
+    def __init__(self, url: str, token_file: Path, ca_file: str | None, timeout_seconds: float) -> None:
+        self._base = url.rstrip("/")
+        self._token_file = token_file
+        tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else True
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, limit=2),
-            timeout=aiohttp.ClientTimeout(total=link.timeout_seconds),
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
         )
 
     async def close(self) -> None:
@@ -49,5 +47,5 @@ class Collector:
             return body, response.headers.get("ETag")
 
     def _authorization(self) -> dict[str, str]:
-        token = Path(self._link.token_file).read_text(encoding="ascii").strip()
+        token = self._token_file.read_text(encoding="ascii").strip()
         return {"Authorization": f"Bearer {token}"}

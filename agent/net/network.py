@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from agent.net.pathmtu import Method, MtuPath
 from agent.net.poller import Poller
 from agent.net.tcp import Connect, Handshake, handshakes
+from agent.wire.series import Family
 
 
 class Network(Protocol):
@@ -13,6 +15,8 @@ class Network(Protocol):
     async def handshakes(
         self, connects: Sequence[Connect], timeout_seconds: float, done: Callable[[int, Handshake], None]
     ) -> None: ...
+
+    def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath: ...
 
 
 class SystemNetwork:
@@ -26,6 +30,10 @@ class SystemNetwork:
     ) -> None:
         """See agent.net.tcp.handshakes."""
         await handshakes(self._poller, connects, timeout_seconds, done)
+
+    def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath:
+        """See agent.net.pathmtu.MtuPath."""
+        return MtuPath(self._poller, address, port, family, method)
 
     def close(self) -> None:
         """Stop watching sockets; bursts in flight must have ended."""

@@ -1,28 +1,46 @@
 """PROBES: the one list of what the agent can measure.
 
-A probe is one module behind one signature, `run(options, timeout_seconds, targets, network, record)`: it probes
-all targets of a burst and calls record(target, sample) once for each. To add one: its module, one line here.
+A probe is one module behind one signature, `async run(burst)`: it probes all targets of the burst and calls
+burst.record(target, sample) once for each. To add one: its module, one entry here.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent.probes import tcp
+from agent.probes import mtu, tcp
+from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
-
-Run = Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """options: the struct that a probe's `options` table is checked against; time_source: where its times come from."""
+    """options: the struct that a probe's `options` table is checked against; time_source: where its times come from.
 
+    has_port: its target is HOST:PORT; count: how many a probe by hand sends unless told; overlapping: False for
+    a probe that must have ended before the next one to the same peer starts (that one is then skipped).
+    """
+
+    summary: str
     options: type[Any]
-    run: Run
+    run: Callable[[Burst], Awaitable[None]]
     time_source: TimeSource
+    has_port: bool = True
+    count: int = 10
+    overlapping: bool = True
+    measures: tuple[Measure, ...] = ()
 
 
 PROBES: dict[str, Probe] = {
-    "tcp": Probe(tcp.Options, tcp.run, TimeSource.TCP_INFO),
+    "tcp": Probe("TCP handshake round trip, timed by the kernel.", tcp.Options, tcp.run, TimeSource.TCP_INFO),
+    "mtu": Probe(
+        "Path MTU by DF packets, exact to the byte, and black holes.",
+        mtu.Options,
+        mtu.run,
+        TimeSource.NONE,
+        has_port=False,
+        count=1,
+        overlapping=False,
+        measures=mtu.MEASURES,
+    ),
 }

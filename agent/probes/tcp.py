@@ -6,13 +6,13 @@ timestamp option (1 ms steps) or to a bogus second, so such a probe is an outcom
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import msgspec
 
-from agent.net.network import Network
 from agent.net.tcp import Connect, Handshake
-from agent.sample import Sample, Target
+from agent.sample import Burst, Sample
+from agent.wire.assignment import Port
 from agent.wire.series import Outcome
 
 _UNREACHABLE = frozenset(
@@ -29,12 +29,14 @@ _UNREACHABLE = frozenset(
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """port: instead of the peer's; source_address / interface: to send from; refused_is_answer: RST counts as ok."""
+    """What can be set for this probe."""
 
-    port: int | None = None
-    source_address: str | None = None
-    interface: str | None = None
-    refused_is_answer: bool = False
+    port: Annotated[Port | None, msgspec.Meta(description="port to connect to instead of the peer's")] = None
+    source_address: Annotated[str | None, msgspec.Meta(description="address to send from")] = None
+    interface: Annotated[str | None, msgspec.Meta(description="interface to leave by")] = None
+    refused_is_answer: Annotated[
+        bool, msgspec.Meta(description="count a refused connection as an answer")
+    ] = False
 
 
 def classify(handshake: Handshake, options: Options) -> Sample:
@@ -58,20 +60,15 @@ def classify(handshake: Handshake, options: Options) -> Sample:
     return Sample(Outcome.FAILED, detail=handshake.reason)
 
 
-async def run(
-    options: Options,
-    timeout_seconds: float,
-    targets: Sequence[Target],
-    network: Network,
-    record: Callable[[Target, Sample], None],
-) -> None:
-    """One handshake with each target, all at once; record(target, sample) as each ends."""
+async def run(burst: Burst) -> None:
+    """One handshake with each target, all at once."""
+    options: Options = burst.options
     connects = [
         Connect(target.address, options.port or target.port, options.source_address, options.interface)
-        for target in targets
+        for target in burst.targets
     ]
 
     def ended(index: int, handshake: Handshake) -> None:
-        record(targets[index], classify(handshake, options))
+        burst.record(burst.targets[index], classify(handshake, options))
 
-    await network.handshakes(connects, timeout_seconds, ended)
+    await burst.network.handshakes(connects, burst.timeout_seconds, ended)

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import msgspec
 
 from agent.wire.histogram import Histogram
-from agent.wire.series import Name, Outcome, SeriesKey
+from agent.wire.series import Family, Name, Outcome, SeriesKey
 
-SCHEMA = 1
-ACCEPTED_SCHEMAS = (1,)
-"""This version and the one before it, once there is one."""
+SCHEMA = 2
+ACCEPTED_SCHEMAS = (SCHEMA - 1, SCHEMA)
+"""Schema 1 had no times, counters, gauges and events; what it lacks reads as empty."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
@@ -24,12 +24,21 @@ class WireError(ValueError):
     """Bytes that are not a batch this version understands; the message names the key path."""
 
 
+class MalformedError(WireError):
+    """Not even JSON."""
+
+
+class ForeignWindowError(WireError):
+    """A batch of one node with windows of another: a node writes only as itself."""
+
+
 class Window(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One minute (length_s) of one series, closed once.
 
     start_s: wall-clock start, seconds since the epoch. outcomes: probes by how they ended.
     rtt: the times of answered probes only. judged, over_limit: samples compared with limit_ns and
-    those above it; both 0 when no limit applied. quality: what this host itself did to that minute,
+    those above it; both 0 when no limit applied. times, counters, gauges: what else the probe measures, by name;
+    a gauge is the latest value in the window. quality: what this host itself did to that minute,
     as figure by flag (for example steal_ratio 0.2, clock_step_seconds −3600); empty when clean.
     """
 
@@ -41,6 +50,9 @@ class Window(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     limit_ns: Count | None = None
     judged: Count = 0
     over_limit: Count = 0
+    times: dict[Name, Histogram] = msgspec.field(default_factory=dict)
+    counters: dict[Name, Count] = msgspec.field(default_factory=dict)
+    gauges: dict[Name, float] = msgspec.field(default_factory=dict)
     quality: dict[Name, float] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,6 +72,19 @@ class Fact(msgspec.Struct, forbid_unknown_fields=True):
     reason: str | None = None
 
 
+class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Something that happened once and is kept as evidence: a route, an MTU step, a bandwidth test's result.
+
+    kind names what it is and so what detail holds; destination and family are None for the host's own events.
+    """
+
+    time_s: UnixSeconds
+    kind: Name
+    detail: dict[str, Any]
+    destination: Name | None = None
+    family: Family | None = None
+
+
 class Batch(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The unit that is spooled, sent, and stored exactly once."""
 
@@ -69,6 +94,7 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     sequence: Count
     windows: list[Window] = msgspec.field(default_factory=list)
     facts: list[Fact] = msgspec.field(default_factory=list)
+    events: list[Event] = msgspec.field(default_factory=list)
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -88,16 +114,21 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(body: bytes) -> Batch:
-    """A batch from JSON bytes. Raises WireError for anything that is not a valid batch of an accepted schema."""
+    """A batch from JSON bytes. Raises WireError for anything that is not a valid batch of an accepted schema.
+
+    MalformedError and ForeignWindowError tell two of the reasons apart for whoever answers the agent.
+    """
     try:
         version = _VERSION_DECODER.decode(body).schema
         if version not in ACCEPTED_SCHEMAS:
             known = " and ".join(map(str, ACCEPTED_SCHEMAS))
             raise WireError(f"schema {version} is not accepted here; this collector reads {known}")
         batch = _DECODER.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.ValidationError as error:
         raise WireError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedError(str(error)) from error
     strangers = {w.series.source for w in batch.windows} - {batch.node}
     if strangers:
-        raise WireError(f"a batch of {batch.node} holds windows of {', '.join(sorted(strangers))}")
+        raise ForeignWindowError(f"a batch of {batch.node} holds windows of {', '.join(sorted(strangers))}")
     return batch

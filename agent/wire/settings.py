@@ -35,10 +35,13 @@ def decode_toml(text: str, model: type[T], where: str) -> T:
     return convert(document, model, where)
 
 
-def convert(document: Any, model: type[T], where: str, prefix: str = "") -> T:
-    """Plain values as an instance of model. Raises ConfigError; prefix goes before each key path."""
+def convert(document: Any, model: type[T], where: str, prefix: str = "", *, strict: bool = True) -> T:
+    """Plain values as an instance of model. Raises ConfigError; prefix goes before each key path.
+
+    strict False also takes numbers written as text, as a command line gives them.
+    """
     try:
-        return msgspec.convert(document, model)
+        return msgspec.convert(document, model, strict=strict)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
         key = prefix + path.removesuffix("`").removeprefix("$").removeprefix(".")

@@ -1,0 +1,215 @@
+"""The command line: arguments in, one result or one line of error out.
+
+Exit status: 0 done; 1 a check failed or a target did not answer; 2 bad usage or configuration.
+"""
+
+import argparse
+import asyncio
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from agent import __version__
+from agent.flags import probe_flags
+from agent.inspect import SOURCES, inspect
+from agent.kernel.parse_error import ParseError
+from agent.probes import PROBES
+from agent.wire.settings import ConfigError, convert
+
+DEFAULT_CONFIG = "/etc/lightfloor/agent.toml"
+DONE, FAILED, BAD_USAGE = 0, 1, 2
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Run one command and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (ConfigError, OSError) as error:
+        if arguments.debug:
+            traceback.print_exc()
+        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        print(f"lightfloor-agent: {words}", file=sys.stderr)
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lightfloor-agent", description="Measures the network from this node."
+    )
+    parser.add_argument("--version", action="version", version=f"lightfloor-agent {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_probe(commands)
+    _add_inspect(commands)
+    _add_check_config(commands)
+    return parser
+
+
+def _command(
+    commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    command.set_defaults(run=run)
+    return command
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def _add_run(commands: Any) -> None:
+    command = _command(
+        commands, "run", "Run the agent until SIGTERM; SIGHUP reloads its configuration.", _run
+    )
+    command.add_argument(
+        "--config.file", dest="config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--web.listen-address",
+        dest="listen",
+        metavar="[HOST]:PORT",
+        help="instead of exporter.listen_address",
+    )
+    command.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"))
+    command.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import msgspec
+    import uvloop
+
+    from agent import app, config, log
+
+    path = Path(arguments.config)
+    loaded = config.load(path)
+    if arguments.listen is not None:
+        loaded = msgspec.structs.replace(
+            loaded, exporter=msgspec.structs.replace(loaded.exporter, listen_address=arguments.listen)
+        )
+    log.configure(arguments.log_level or loaded.log.level, arguments.log_format or loaded.log.format)
+    uvloop.run(app.main(path, loaded))
+    return DONE
+
+
+def _add_probe(commands: Any) -> None:
+    command = _command(commands, "probe", "Probe one target by hand and print what came back.", _probe)
+    kinds = command.add_subparsers(title="kinds of probe", required=True, metavar="KIND", dest="kind")
+    for kind, probe in PROBES.items():
+        each = kinds.add_parser(kind, help=probe.summary, description=probe.summary)
+        each.add_argument(
+            "target",
+            metavar="HOST:PORT" if probe.has_port else "HOST",
+            help="IPv6 addresses in brackets: [::1]:443",
+        )
+        each.add_argument(
+            "-c",
+            "--count",
+            type=_positive(int),
+            default=probe.count,
+            help="probes to send (default %(default)s)",
+        )
+        each.add_argument(
+            "-i",
+            "--interval",
+            type=_positive(float),
+            default=0.2,
+            metavar="SECONDS",
+            help="default %(default)s",
+        )
+        each.add_argument(
+            "-t",
+            "--timeout",
+            type=_positive(float),
+            default=2.0,
+            metavar="SECONDS",
+            help="of each, default %(default)s",
+        )
+        family = each.add_mutually_exclusive_group()
+        family.add_argument("-4", dest="family", action="store_const", const="ipv4", help="IPv4 only")
+        family.add_argument("-6", dest="family", action="store_const", const="ipv6", help="IPv6 only")
+        each.add_argument("--json", action="store_true", help="print one JSON object")
+        for option in probe_flags(probe.options):
+            each.add_argument(option.flag, dest=f"option_{option.name}", help=option.help, **option.arguments)
+
+
+def _positive(kind: type) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = -1
+        if not 0 < value < 1e9:
+            raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+        return value
+
+    return parse
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from agent import byhand
+
+    probe = PROBES[arguments.kind]
+    chosen = {
+        name.removeprefix("option_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("option_") and value is not None
+    }
+    options = convert(chosen, probe.options, f"probe {arguments.kind}", strict=False)
+    host, port = byhand.split_target(arguments.target, probe.has_port)
+    request = byhand.Request(
+        arguments.kind,
+        options,
+        host,
+        port,
+        arguments.family,
+        arguments.count,
+        arguments.interval,
+        arguments.timeout,
+    )
+    result = asyncio.run(byhand.probe(request))
+    print_json(result.as_json()) if arguments.json else print(result.as_text())
+    return DONE if result.answered else FAILED
+
+
+def _add_inspect(commands: Any) -> None:
+    command = _command(commands, "inspect", "Parse what a kernel or a tool printed, as JSON.", _inspect)
+    command.add_argument("source", choices=sorted(SOURCES), metavar="SOURCE", help=", ".join(sorted(SOURCES)))
+    command.add_argument("file", nargs="?", default="-", metavar="FILE", help="- is standard input (default)")
+    command.add_argument("--json", action="store_true", help="JSON is all there is; accepted for symmetry")
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    try:
+        data = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
+    except OSError as error:
+        raise ConfigError(arguments.file, "", f"cannot be read: {error.strerror}") from error
+    try:
+        print_json(inspect(arguments.source, data))
+    except ParseError as error:
+        print(f"lightfloor-agent: {arguments.file}: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def _add_check_config(commands: Any) -> None:
+    command = _command(commands, "check-config", "Check a configuration file.", _check_config)
+    command.add_argument(
+        "file", nargs="?", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
+    )
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    from agent import config
+
+    loaded = config.load(Path(arguments.file))
+    print(f"{arguments.file}: ok, node {loaded.node}, {len(loaded.peers)} peers of its own")
+    return DONE

@@ -1,0 +1,240 @@
+"""The agent's HTTP server: /metrics, health, and a page for people. prometheus-client and aiohttp live here."""
+
+import asyncio
+import gzip
+import html
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from agent import __version__
+from agent.clock import NS
+from agent.exposition import Exposition
+from agent.ledger import Ledger
+from agent.minutes import Minutes
+from agent.net.respond import Responder
+from agent.push import Pusher
+from agent.runner import Runner
+from agent.spool import Spool
+from agent.wire.assignment import Assignment
+
+
+@dataclass(slots=True)
+class View:
+    """What the exporter shows. The app fills it; nothing here changes it."""
+
+    assignment: Assignment
+    ledger: Ledger
+    runner: Runner
+    minutes: Minutes
+    spool: Spool | None = None
+    pusher: Pusher | None = None
+    responder: Responder | None = None
+    reload_ok: bool = True
+    reload_wall_s: float = 0.0
+    exposition: Exposition = field(default_factory=Exposition)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a first result, or nothing to wait for."""
+        return not self.assignment.peers or any(tally.outcomes for tally in self.ledger.totals.values())
+
+
+class AgentCollector:
+    """The agent's own state as metric families, read when scraped."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family of the agent itself; without samples where the part is not configured."""
+        view = self._view
+        yield InfoMetricFamily("lightfloor_build", "Version of the agent.", value={"version": __version__})
+        yield GaugeMetricFamily(
+            "lightfloor_config_last_reload_successful",
+            "1 if the running configuration is the one on disk.",
+            view.reload_ok,
+        )
+        yield GaugeMetricFamily(
+            "lightfloor_config_last_reload_success_timestamp_seconds",
+            "When the running configuration was read.",
+            view.reload_wall_s,
+        )
+        yield GaugeMetricFamily(
+            "lightfloor_peers", "Peers that this node probes.", len(view.assignment.peers)
+        )
+        yield CounterMetricFamily(
+            "lightfloor_windows_closed",
+            "Windows closed and, with a collector, durable on disk.",
+            view.minutes.closed_windows,
+        )
+        yield GaugeMetricFamily(
+            "lightfloor_window_storable",
+            "0 while the disk takes no closed windows.",
+            not view.minutes.spool_error,
+        )
+        flags = GaugeMetricFamily(
+            "lightfloor_quality_flag",
+            "What this host did to the last closed window; no sample when clean.",
+            labels=["flag"],
+        )
+        for flag, figure in view.minutes.last_quality.items():
+            flags.add_metric([flag], figure)
+        yield flags
+        yield from _spool_families(view.spool, view.minutes)
+        yield from _push_families(view.pusher)
+        yield from _responder_families(view.responder)
+
+
+def _spool_families(spool: Spool | None, minutes: Minutes) -> Iterator[Metric]:
+    if spool is None:
+        return
+    yield GaugeMetricFamily(
+        "lightfloor_spool_batches", "Batches on disk that the collector does not have yet.", len(spool)
+    )
+    yield GaugeMetricFamily("lightfloor_spool_bytes", "Their size on disk.", spool.size_bytes)
+    lost = CounterMetricFamily(
+        "lightfloor_windows_lost", "Closed windows given up, by reason.", labels=["reason"]
+    )
+    for reason, count in {**spool.lost_windows, "disk": minutes.lost_windows}.items():
+        lost.add_metric([reason], count)
+    yield lost
+
+
+def _push_families(pusher: Pusher | None) -> Iterator[Metric]:
+    if pusher is None:
+        return
+    state = pusher.state
+    yield CounterMetricFamily(
+        "lightfloor_push_batches", "Batches that the collector has acknowledged.", state.sent_batches
+    )
+    yield CounterMetricFamily(
+        "lightfloor_push_windows", "Windows that the collector has acknowledged.", state.sent_windows
+    )
+    failures = CounterMetricFamily(
+        "lightfloor_push_failures", "Attempts that failed, by reason.", labels=["reason"]
+    )
+    for reason, count in state.failures.items():
+        failures.add_metric([reason], count)
+    yield failures
+    last = GaugeMetricFamily(
+        "lightfloor_push_last_success_timestamp_seconds", "When a batch was last acknowledged."
+    )
+    if state.last_success_wall_s is not None:
+        last.add_metric([], state.last_success_wall_s)
+    yield last
+
+
+def _responder_families(responder: Responder | None) -> Iterator[Metric]:
+    if responder is None:
+        return
+    family = CounterMetricFamily(
+        "lightfloor_responder_connections", "Connections accepted, by what became of them.", labels=["result"]
+    )
+    family.add_metric(["closed"], responder.closed)
+    family.add_metric(["limited"], responder.limited)
+    yield family
+
+
+def application(view: View, telemetry_path: str) -> web.Application:
+    """The aiohttp application that serves one agent."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(AgentCollector(view))
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        mesh = view.exposition.render(
+            view.ledger.totals,
+            view.assignment.peers,
+            view.runner.delays,
+            openmetrics=content_type.startswith("application/openmetrics-text"),
+        )
+        body = mesh + encode(registry)
+        headers = {"Content-Type": content_type}
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            body = await asyncio.to_thread(gzip.compress, body, 1)
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    async def healthy(_request: web.Request) -> web.Response:
+        return web.Response(text="Healthy\n")
+
+    async def ready(_request: web.Request) -> web.Response:
+        return (
+            web.Response(text="Ready\n") if view.ready else web.Response(status=503, text="No result yet\n")
+        )
+
+    async def landing(_request: web.Request) -> web.Response:
+        return web.Response(text=_landing_page(view, telemetry_path), content_type="text/html")
+
+    app = web.Application(client_max_size=4096)
+    app.add_routes(
+        [
+            web.get("/", landing),
+            web.get(telemetry_path, metrics),
+            web.get("/-/healthy", healthy),
+            web.get("/-/ready", ready),
+        ]
+    )
+    return app
+
+
+async def serve(app: web.Application, host: str | None, port: int) -> web.AppRunner:
+    """Start serving; the caller cleans the returned runner up. Raises OSError when the address is taken."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Lightfloor agent {node}</title>
+<meta name="viewport" content="width=device-width">
+<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}}
+table{{border-collapse:collapse}}td,th{{padding:.15rem .9rem .15rem 0;text-align:left;font-variant-numeric:tabular-nums}}</style>
+<h1>Lightfloor agent {node}</h1><p>Version {version}, {peers} peers.
+<a href="{telemetry}">Metrics</a> · <a href="/-/healthy">Health</a> · <a href="/-/ready">Readiness</a></p>
+<h2>Paths</h2>{paths}<h2>Latest probes without an answer</h2>{misses}</html>"""
+
+
+def _landing_page(view: View, telemetry_path: str) -> str:
+    paths = []
+    for series, tally in sorted(view.ledger.totals.items()):
+        p50, p99 = tally.rtt.quantile_ns(0.5), tally.rtt.quantile_ns(0.99)
+        ended = ", ".join(f"{count} {outcome}" for outcome, count in tally.outcomes.items()) or "none yet"
+        paths.append((series.destination, series.probe, series.family, _ms(p50), _ms(p99), ended))
+    misses = [
+        (datetime.fromtimestamp(miss.wall_ns / NS, UTC).strftime("%Y-%m-%d %H:%M:%SZ"), miss.series.destination,
+         miss.series.probe, miss.series.family, miss.sample.outcome, miss.sample.detail)
+        for miss in reversed(view.runner.misses)
+    ]  # fmt: skip
+    return _PAGE.format(
+        node=html.escape(view.assignment.node),
+        version=__version__,
+        peers=len(view.assignment.peers),
+        telemetry=html.escape(telemetry_path),
+        paths=_table(("to", "probe", "family", "P50", "P99", "outcomes since start"), paths),
+        misses=_table(("time", "to", "probe", "family", "outcome", "why"), misses),
+    )
+
+
+def _ms(value_ns: float | None) -> str:
+    return "–" if value_ns is None else f"{value_ns / 1e6:.3f} ms"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def line(cells: Iterable[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table>{line(head, 'th')}{body}</table>" if body else "<p>None.</p>"
