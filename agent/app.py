@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -73,7 +74,7 @@ class Agent:
             runner,
             minutes,
             spool,
-            Pusher(spool, self._collector) if spool and self._collector else None,
+            None if spool is None or self._collector is None else Pusher(spool, self._collector),
             responder,
             self._make_reflector(),
             reload_wall_s=time.time(),
@@ -227,7 +228,8 @@ def _anybody(_address: str) -> bool:
 
 
 def _cannot_listen(address: str, error: OSError) -> OSError:
-    return OSError(error.errno, f"cannot listen on {address}: {error.strerror or error}")
+    reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+    return OSError(error.errno, f"cannot listen on {address}: {reason}")
 
 
 async def _watchdog() -> None:
