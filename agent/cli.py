@@ -32,11 +32,17 @@ def run_command(argv: Sequence[str]) -> int:
     except (ConfigError, OSError) as error:
         if arguments.debug:
             traceback.print_exc()
-        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        print(f"lightfloor-agent: {words}", file=sys.stderr)
+        print(f"lightfloor-agent: {_words(error)}", file=sys.stderr)
         return BAD_USAGE
     except KeyboardInterrupt:
         return 130
+
+
+def _words(error: Exception) -> str:
+    """One line: an operating system's error with the file it is about, without its number."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,19 +90,18 @@ def _add_run(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import msgspec
     import uvloop
 
     from agent import app, config, log
 
     path = Path(arguments.config)
-    loaded = config.load(path)
-    if arguments.listen is not None:
-        loaded = msgspec.structs.replace(
-            loaded, exporter=msgspec.structs.replace(loaded.exporter, listen_address=arguments.listen)
-        )
-    log.configure(arguments.log_level or loaded.log.level, arguments.log_format or loaded.log.format)
-    uvloop.run(app.main(path, loaded))
+
+    def load() -> config.Config:
+        return config.override(config.load(path), arguments.listen, arguments.log_level, arguments.log_format)
+
+    loaded = load()
+    log.configure(loaded.log.level, loaded.log.format)
+    uvloop.run(app.main(loaded, load))
     return DONE
 
 

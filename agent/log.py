@@ -35,12 +35,12 @@ class JsonLines(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(fields_of(record), ensure_ascii=False)
+        return json.dumps(fields_of(record))
 
 
 def _quoted(value: str) -> str:
     plain = value.isprintable() and value and not any(c in value for c in ' "=')
-    return value if plain else json.dumps(value, ensure_ascii=False)
+    return value if plain else json.dumps(value, ensure_ascii=not value.isprintable())
 
 
 def configure(level: str, form: str) -> None:

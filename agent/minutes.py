@@ -66,6 +66,7 @@ class Minutes:
         self._held: list[_Closed] = []
         self._facts: list[Fact] = []
         self._minute = minute_at(clock.wall_ns(), clock.mono_ns(), length_s)
+        self._closing = asyncio.Lock()
         self.closed_windows = 0
         self.lost_windows = 0
         self.spool_error = ""
@@ -79,12 +80,22 @@ class Minutes:
         """Close each window as it ends, for ever."""
         while True:
             await self._clock.sleep_until(self._minute.end_mono_ns)
-            await self.close()
+            await asyncio.shield(asyncio.create_task(self.close()))
             if pusher is not None:
                 pusher.wake()
 
     async def close(self) -> None:
-        """Close the open window now and make it durable; a disk that takes nothing is tried again next time."""
+        """Close the open window now and make it durable; a disk that takes nothing is tried again next time.
+
+        One at a time, and not to be cancelled: a batch half-way to the disk would be written twice.
+        """
+        async with self._closing:
+            closed = self._close_window()
+            if closed.windows or closed.facts or closed.events:
+                self._held.append(closed)
+            await self._store_held()
+
+    def _close_window(self) -> _Closed:
         after = self._read_host()
         delays = self._runner.take_delays()
         delay_ns = delays.quantile_ns(0.99)
@@ -95,10 +106,7 @@ class Minutes:
         self._before = after
         self._minute = minute_at(after.wall_ns, after.mono_ns, self._length_s)
         facts, self._facts = self._facts, []
-        events = self._runner.take_events()
-        if windows or facts or events:
-            self._held.append(_Closed(windows, facts, events))
-        await self._store_held()
+        return _Closed(windows, facts, self._runner.take_events())
 
     async def _store_held(self) -> None:
         if self._spool is None:
@@ -114,7 +122,7 @@ class Minutes:
             del self._held[0]
             self.spool_error = ""
 
-    async def _store(self, spool: Spool, closed: "_Closed") -> None:
+    async def _store(self, spool: Spool, closed: _Closed) -> None:
         batch = Batch(
             SCHEMA, self._node, spool.boot, spool.next_sequence, closed.windows, closed.facts, closed.events
         )

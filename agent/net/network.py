@@ -11,6 +11,7 @@ from agent.flight import Instant, Volley
 from agent.net.adjtimex import clock_state
 from agent.net.channel import Channel, read_instant
 from agent.net.endpoint import Kind
+from agent.net.pathmtu import Method, MtuPath
 from agent.net.poller import Poller
 from agent.net.tcp import Connect, Handshake, handshakes
 from agent.wire.series import Family
@@ -33,6 +34,8 @@ class Network(Protocol):
     def clock_error_ns(self) -> int | None: ...
     def read_secret(self, path: str) -> str: ...
 
+    def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath: ...
+
 
 class SystemNetwork:
     """The kernel's network. Make it inside the running loop; close it there."""
@@ -49,6 +52,10 @@ class SystemNetwork:
     ) -> None:
         """See agent.net.tcp.handshakes."""
         await handshakes(self._poller, connects, timeout_seconds, done)
+
+    def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath:
+        """See agent.net.pathmtu.MtuPath."""
+        return MtuPath(self._poller, address, port, family, method)
 
     def channel(self, kind: Kind, family: Family) -> Channel:
         """The one socket of this kind and family, opened when first asked for. Raises Unavailable."""

@@ -15,6 +15,7 @@ from agent.net.rate import SourceRates
 _LOG = logging.getLogger("agent.respond")
 _LINGER_RESET = struct.pack("=ii", 1, 0)
 _ACCEPTS_PER_TURN = 64
+_PAUSE_SECONDS = 0.5
 
 
 class Responder:
@@ -25,6 +26,7 @@ class Responder:
         self._rates = SourceRates(connections_per_second)
         self._loop = asyncio.get_running_loop()
         self._socket = _listening(host, port)
+        self._resume: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._socket.fileno(), self._accept)
         self.closed = 0
         self.limited = 0
@@ -36,6 +38,8 @@ class Responder:
 
     def close(self) -> None:
         """Stop listening."""
+        if self._resume is not None:
+            self._resume.cancel()
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
 
@@ -43,10 +47,12 @@ class Responder:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 connection, address = self._socket.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except BlockingIOError:
                 return
+            except ConnectionAbortedError:
+                continue
             except OSError as error:
-                _LOG.warning("cannot accept", extra={"error": str(error)})
+                self._pause(error)
                 return
             with connection:
                 if self._rates.allow(address[0], time.monotonic_ns()):
@@ -54,6 +60,13 @@ class Responder:
                 else:
                     self.limited += 1
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+
+    def _pause(self, error: OSError) -> None:
+        """Out of descriptors or memory: the port stays readable, so without a pause the loop would spin."""
+        _LOG.warning("cannot accept", extra={"error": str(error)})
+        fd = self._socket.fileno()
+        self._loop.remove_reader(fd)
+        self._resume = self._loop.call_later(_PAUSE_SECONDS, self._loop.add_reader, fd, self._accept)
 
 
 def _listening(host: str | None, port: int) -> socket.socket:

@@ -91,18 +91,19 @@ class _Burst:
         except OSError as error:
             self._done(
                 index,
-                Handshake(
-                    error.errno or errno.EIO, answered=False, rtt_ns=None, retransmissions=0, elapsed_ns=0
-                ),
+                Handshake(_errno(error), answered=False, rtt_ns=None, retransmissions=0, elapsed_ns=0),
             )
             return
         fd = sock.fileno()
         self._open[fd] = (index, sock, started)
-        code = sock.connect_ex((connect.address, connect.port))
-        if code in (0, errno.EINPROGRESS):
-            self._poller.register(fd, CONNECT_ONCE, lambda _events: self._end(fd))
-        else:
-            self._end(fd, code)
+        try:
+            code = sock.connect_ex((connect.address, connect.port))
+            if code in (0, errno.EINPROGRESS):
+                self._poller.register(fd, CONNECT_ONCE, lambda _events: self._end(fd))
+                return
+        except OSError as error:
+            code = _errno(error)
+        self._end(fd, code)
 
     async def wait(self, timeout_seconds: float) -> None:
         if not self._open:
@@ -122,8 +123,9 @@ class _Burst:
         self._open.clear()
 
     def _expire(self) -> None:
+        """What the kernel already knows of each counts before the clock does: this process may have been stalled."""
         for fd in list(self._open):
-            self._end(fd, errno.ETIMEDOUT)
+            self._end(fd)
 
     def _end(self, fd: int, code: int | None = None) -> None:
         index, sock, started = self._open.pop(fd)
@@ -152,12 +154,23 @@ def _open_socket(connect: Connect) -> socket.socket:
     return sock
 
 
+def _errno(error: OSError) -> int:
+    """Its errno; an address that fits no socket of this family (gaierror has numbers of its own) is EAFNOSUPPORT."""
+    return errno.EAFNOSUPPORT if isinstance(error, socket.gaierror) else error.errno or errno.EIO
+
+
 def _read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> Handshake:
-    """TCP_INFO first, SO_ERROR after: a peer that resets at once leaves ECONNRESET beside a good RTT."""
+    """TCP_INFO first, SO_ERROR after: a peer that resets at once leaves ECONNRESET beside a good RTT.
+
+    code: the error of a connect that never began, None to ask the socket; one still in SYN-SENT has timed out.
+    """
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-    error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if code is None else code
-    rtt_us = int(_RTT.unpack_from(info)[0])
     in_handshake = info[0] == _TCP_SYN_SENT
+    error = code
+    if error is None:
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        error = errno.ETIMEDOUT if in_handshake and not error else error
+    rtt_us = int(_RTT.unpack_from(info)[0])
     return Handshake(
         error=error,
         answered=rtt_us > 0 or (error in (0, errno.ECONNREFUSED, errno.ECONNRESET) and not in_handshake),

@@ -6,25 +6,11 @@ burst.record(target, sample) once for each. To add one: its module, one entry he
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from agent.probes import icmp, syn, tcp, udp
-from agent.sample import Burst
+from agent.probes import icmp, mtu, syn, tcp, udp
+from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One thing that a probe finds beside its round-trip time, by its key in Sample.result.
-
-    kind: "gauge" keeps the latest number (booleans as 0 and 1), "counter" adds up, "time" is a duration in
-    integer nanoseconds that goes into a histogram of its own. metric: its family on /metrics, with the unit.
-    """
-
-    name: str
-    kind: Literal["gauge", "counter", "time"]
-    metric: str
-    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +140,16 @@ UDP_MEASURES = (
 
 PROBES: dict[str, Probe] = {
     "tcp": Probe("TCP handshake round trip, timed by the kernel.", tcp.Options, tcp.run, TimeSource.TCP_INFO),
+    "mtu": Probe(
+        "Path MTU by DF packets, exact to the byte, and black holes.",
+        mtu.Options,
+        mtu.run,
+        TimeSource.NONE,
+        has_port=False,
+        count=1,
+        overlapping=False,
+        measures=mtu.MEASURES,
+    ),
     "syn": Probe(
         "SYN to SYN-ACK round trip of raw packets, timed by the kernel.",
         syn.Options,

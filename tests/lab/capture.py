@@ -8,10 +8,13 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from lab.netns import LabError, Namespace
+from lab.netns import LabError, require_program
 from lab.pcap import Packet, read_packets
+
+if TYPE_CHECKING:
+    from lab.node import Node
 
 # Packets of the lab's own, to see that the file is complete: a group address that no router and no host
 # answers, and a port of which a capture of UDP shows nothing else.
@@ -28,25 +31,21 @@ class Capture:
     crossed the interface before is missing.
     """
 
-    def __init__(
-        self, namespace: Namespace, device: str, expression: str, snap_bytes: int, folder: Path
-    ) -> None:
-        self.file = folder / f"{device}-{secrets.token_hex(4)}.pcap"
-        self._namespace = namespace
+    def __init__(self, node: "Node", device: str, expression: str, snap_bytes: int, file: Path) -> None:
+        self.file = file
+        self._node = node
         self._device = device
         self._expression = f"({expression}) or {_MARK_FILTER}" if expression else ""
         self._snap_bytes = snap_bytes
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        require_program("tcpdump")
         argv = ["tcpdump", "-i", self._device, "-n", "-s", str(self._snap_bytes), "--immediate-mode", "-U"]
         argv += ["-B", "16384", "--time-stamp-precision=nano", "-w", "-"]
         with self.file.open("wb") as out:
-            self._process = subprocess.Popen(
-                self._namespace.command([*argv, *([self._expression] if self._expression else [])]),
-                stdout=out,
-                stderr=subprocess.PIPE,
-            )
+            argv += [self._expression] if self._expression else []
+            self._process = self._node.popen(argv, stdout=out, stderr=subprocess.PIPE)
         said = b""
         while b"listening on" not in said:
             line = self._process.stderr.readline()
@@ -73,7 +72,7 @@ class Capture:
     def flush(self) -> None:
         """Wait until all that has crossed the interface so far is in the file."""
         mark = secrets.token_bytes(16)
-        with self._namespace.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
+        with self._node.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
             marker.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, self._device.encode())
             marker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
             marker.sendto(mark, (_MARK_GROUP, _MARK_PORT))
@@ -97,8 +96,8 @@ def _is_mark(packet: Packet) -> bool:
     return packet.destination == _MARK_GROUP and packet.destination_port == _MARK_PORT
 
 
-def handshake_rtts_ns(packets: list[Packet]) -> dict[tuple[int, int], int]:
-    """True handshake round trips by (client port, initial sequence number), from a capture at the client.
+def handshake_rtts_ns(packets: list[Packet], client: str) -> dict[tuple[int, int], int]:
+    """True round trips of the client's handshakes by (its port, initial sequence number), captured at the client.
 
     Only handshakes with one SYN and an answer (SYN-ACK or RST) to it: after a retransmission there is no single
     true value. Keyed with the sequence number because ports come back.
@@ -106,23 +105,27 @@ def handshake_rtts_ns(packets: list[Packet]) -> dict[tuple[int, int], int]:
     sent: dict[tuple[int, int], list[int]] = {}
     answered: dict[tuple[int, int], int] = {}
     for packet in packets:
-        if packet.flags == "S":
+        if packet.flags == "S" and packet.source == client:
             sent.setdefault((packet.source_port, packet.seq), []).append(packet.time_ns)
-        elif packet.flags in ("SA", "RA"):
+        elif packet.flags in ("SA", "RA") and packet.destination == client:
             answered.setdefault((packet.destination_port, (packet.ack - 1) % 2**32), packet.time_ns)
     return {
         key: answered[key] - times[0] for key, times in sent.items() if len(times) == 1 and key in answered
     }
 
 
-def echo_rtts_ns(packets: list[Packet]) -> dict[tuple[int, int], int]:
-    """True ICMP and ICMPv6 echo round trips by (id, sequence), from a capture at the sender; first answers."""
-    sent: dict[tuple[int, int], int] = {}
-    rtts: dict[tuple[int, int], int] = {}
+def echo_rtts_ns(packets: list[Packet], client: str) -> dict[tuple[str, int, int], int]:
+    """True round trips of the client's ICMP and ICMPv6 echoes by (destination, id, sequence), captured at the client.
+
+    The first answer counts.
+    """
+    sent: dict[tuple[str, int, int], int] = {}
+    rtts: dict[tuple[str, int, int], int] = {}
     for packet in packets:
-        key = (packet.icmp_id, packet.icmp_seq)
-        if packet.icmp_type in (8, 128):
-            sent.setdefault(key, packet.time_ns)
-        elif packet.icmp_id is not None and key in sent:
-            rtts.setdefault(key, packet.time_ns - sent[key])
+        if packet.icmp_type in (8, 128) and packet.source == client:
+            sent.setdefault((packet.destination, packet.icmp_id, packet.icmp_seq), packet.time_ns)
+        elif packet.icmp_type in (0, 129) and packet.destination == client:
+            key = (packet.source, packet.icmp_id, packet.icmp_seq)
+            if key in sent:
+                rtts.setdefault(key, packet.time_ns - sent[key])
     return rtts

@@ -27,6 +27,7 @@ _REALTIME_PRIORITY = 10
 
 def run(control_socket: socket.socket) -> None:
     """Serve until the control pair closes."""
+    spare = {os.getpid(), os.getppid()}  # the tests' own process may be visiting a node at this moment
     start = control.decode_request(control_socket.recv(control.MESSAGE_LIMIT_BYTES))
     if not isinstance(start, control.Start):
         raise TypeError(f"the first message must be Start, not {type(start).__name__}")
@@ -36,7 +37,7 @@ def run(control_socket: socket.socket) -> None:
         emulator.serve()
     finally:
         for node in start.nodes:
-            kill_inhabitants(node.netns_fd, spare={os.getpid()})
+            kill_inhabitants(node.netns_fd, spare)
 
 
 class Emulator:

@@ -5,10 +5,12 @@ with a private mount namespace where /sys shows the namespace's own devices, as 
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import unittest
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,13 +39,24 @@ class LabError(RuntimeError):
     """The lab could not be built or failed; says which command and what it printed."""
 
 
-def missing_requirement() -> str | None:
-    """Why no lab can be built here, None where it can."""
+class LabUnavailableError(unittest.SkipTest):
+    """This machine has not what the lab needs; pytest and unittest take it as a skip, with this reason."""
+
+
+def require_lab() -> None:
+    """Raise LabUnavailableError where no lab can be built."""
     if os.geteuid() != 0:
-        return "the lab makes network namespaces, which needs root"
+        raise LabUnavailableError("the lab makes network namespaces, which needs root")
     if not Path("/dev/net/tun").exists():
-        return "the lab's WAN needs /dev/net/tun"
-    return None
+        raise LabUnavailableError("the lab's WAN needs /dev/net/tun")
+    for program in ("unshare", "nsenter", "setpriv", "ip"):
+        require_program(program)
+
+
+def require_program(name: str) -> None:
+    """Raise LabUnavailableError where a program is not installed."""
+    if shutil.which(name) is None:
+        raise LabUnavailableError(f"the lab needs {name}, which is not installed")
 
 
 class Namespace:

@@ -1,8 +1,10 @@
 """One node of the world: a namespace with its addresses, and what can be done in it."""
 
+import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ class Node:
         self.name = name
         self.number = number
         self.address = f"198.18.{number}.1"  # RFC 2544's range for benchmarks
-        self.address6 = f"2001:2:0:{number:x}::1"  # RFC 5180's
+        self.address6 = str(ip_address(f"2001:2:0:{number:x}::1"))  # RFC 5180's, as programs print it
         self.device = WAN_DEVICE
         self.namespace = Namespace()
         self._folder = folder
@@ -59,7 +61,8 @@ class Node:
 
     def capture(self, filter: str = "", *, device: str | None = None, snap_bytes: int = 256) -> Capture:  # noqa: A002 - tcpdump's word
         """tcpdump at this node, nanosecond stamps; `filter` in tcpdump's language."""
-        return Capture(self.namespace, device or self.device, filter, snap_bytes, self._folder)
+        file = self._folder / f"{self.name}-{secrets.token_hex(4)}.pcap"
+        return Capture(self, device or self.device, filter, snap_bytes, file)
 
     def sysctl(self, name: str, value: object) -> None:
         """Set a per-namespace sysctl, such as ("net.ipv4.tcp_timestamps", 0)."""

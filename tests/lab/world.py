@@ -4,7 +4,7 @@ with World(["fra", "nyc"]) as world:
     world.both("fra", "nyc", delay_ms=40, jitter_ms=2)
     with world["fra"].capture("tcp") as capture:
         world["fra"].run(["curl", f"http://{world['nyc'].address}/"])
-    print(handshake_rtts_ns(capture.packets()))
+    print(handshake_rtts_ns(capture.packets(), world["fra"].address))
 """
 
 import pathlib
@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import unittest
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -22,7 +21,8 @@ from typing import Any, Self
 import msgspec
 
 from lab import control
-from lab.netns import LabError, missing_requirement
+from lab.link import Link, ManagementLink, join, join_host
+from lab.netns import LabError, require_lab
 from lab.node import WAN_DEVICE, Node
 from lab.path import Path, reversed_hops
 from lab.transit import Counters
@@ -31,17 +31,13 @@ _START_SECONDS = 20.0
 _NODE_LIMIT = 200  # each has a /24 of 198.18.0.0/16
 
 
-class LabUnavailableError(unittest.SkipTest):
-    """No lab can be built on this machine; pytest and unittest take it as a skip, with this reason."""
-
-
 class World:
     """Nodes by name, `world["fra"]`, each able to reach each other from the start, without delay.
 
     seed: of all dice. mtu_bytes: of the nodes' devices. open_ping: everybody may open ICMP datagram sockets
     (net.ipv4.ping_group_range; the kernel's default is nobody).
     Leaving the context kills what runs in the nodes and leaves nothing behind; should this process be killed,
-    the emulator does the same.
+    the emulator does the same. Entering raises LabUnavailableError, a skip to pytest, without root or /dev/net/tun.
     """
 
     def __init__(
@@ -59,11 +55,11 @@ class World:
         self._open_ping = open_ping
         self._nodes: dict[str, Node] = {}
         self._paths: dict[tuple[str, str], Path] = {}
+        self._links = 0
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        if reason := missing_requirement():
-            raise LabUnavailableError(reason)
+        require_lab()
         try:
             self._build()
         except BaseException:
@@ -105,6 +101,15 @@ class World:
         """What the emulator did with the packets of one direction since the start."""
         answer = self._ask(control.ReadCounters(self[source].number, self[destination].number))
         return answer.counters
+
+    def link(self, one: str, other: str) -> Link:
+        """Wire two nodes directly, beside the WAN; Node.shape and Node.nft add a rate and loss."""
+        self._links += 1
+        return join(self[one], self[other], self._links - 1)
+
+    def management_link(self, name: str) -> ManagementLink:
+        """Wire a node to this machine, so that a browser or a test outside the world reaches its ports."""
+        return join_host(self[name])
 
     def _build(self) -> None:
         folder = pathlib.Path(
@@ -148,12 +153,15 @@ class World:
         self._ask(control.Start(setups, WAN_DEVICE, self._seed, self._mtu_bytes + 64))
 
     def _end_emulator(self) -> None:
-        """Closing the control pair ends it; a kill is for one that hangs."""
+        """Closing the control pair ends it; a kill is for one that hangs. LabError if it had ended before."""
+        ended_early = self._emulator.poll() is not None
         self._control.close()
         with suppress(subprocess.TimeoutExpired):
             self._emulator.wait(timeout=8)
         self._emulator.kill()
         self._emulator.wait()
+        if ended_early:
+            raise LabError(f"the WAN emulator ended before the world did: {self._log.read_text()}")
 
     def _ask(self, request: control.Request) -> control.Answer:
         try:

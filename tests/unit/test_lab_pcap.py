@@ -91,7 +91,7 @@ def test_any_captured_bytes_are_read_or_left_out(data):
 
 
 def test_handshakes_are_paired_by_port_and_sequence(pcap):
-    """A port used twice gives two round trips; a retransmitted SYN gives none."""
+    """A port used twice gives two round trips; a retransmitted SYN and others' handshakes give none."""
     forth, back = {"src": A, "dst": B}, {"src": B, "dst": A}
     packets = [
         (100, IP(**forth) / TCP(sport=4000, dport=443, flags="S", seq=1)),
@@ -101,16 +101,20 @@ def test_handshakes_are_paired_by_port_and_sequence(pcap):
         (300, IP(**forth) / TCP(sport=4001, dport=443, flags="S", seq=5)),
         (400, IP(**forth) / TCP(sport=4001, dport=443, flags="S", seq=5)),
         (450, IP(**back) / TCP(sport=443, dport=4001, flags="SA", ack=6)),
+        (500, IP(**back) / TCP(sport=5000, dport=10981, flags="S", seq=70)),
+        (501, IP(**forth) / TCP(sport=10981, dport=5000, flags="SA", ack=71)),
     ]
-    assert handshake_rtts_ns(read_packets(pcap(*packets))) == {(4000, 1): 50, (4000, 2**32 - 1): 70}
+    assert handshake_rtts_ns(read_packets(pcap(*packets)), A) == {(4000, 1): 50, (4000, 2**32 - 1): 70}
 
 
 def test_echoes_are_paired_by_id_and_sequence(pcap):
-    """The first answer counts; an unanswered one is absent."""
+    """The first answer counts; an unanswered one is absent, and so is what others asked of this node."""
     packets = [
         (10, IP(src=A, dst=B) / ICMP(type=8, id=1, seq=1)),
         (15, IP(src=A, dst=B) / ICMP(type=8, id=1, seq=2)),
         (40, IP(src=B, dst=A) / ICMP(type=0, id=1, seq=1)),
         (41, IP(src=B, dst=A) / ICMP(type=0, id=1, seq=1)),
+        (50, IP(src=B, dst=A) / ICMP(type=8, id=1, seq=3)),
+        (51, IP(src=A, dst=B) / ICMP(type=0, id=1, seq=3)),
     ]
-    assert echo_rtts_ns(read_packets(pcap(*packets))) == {(1, 1): 30}
+    assert echo_rtts_ns(read_packets(pcap(*packets)), A) == {(B, 1, 1): 30}
