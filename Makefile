@@ -11,7 +11,7 @@ run: .venv/ready ## one collector and one agent on this machine, a live table; T
 	@$(BIN)/python deploy/local.py $(if $(HERE),--here "$(HERE)") $(TARGETS)
 
 world: .venv/ready debian ## five cities in network namespaces with emulated delays (root), page left open
-	@$(BIN)/python -m tests.lab.five_cities
+	@PYTHONPATH=tests:. $(BIN)/python tests/lab/five_cities.py
 
 test: .venv/ready debian ## every test that this machine can run
 	@$(BIN)/python -m pytest
