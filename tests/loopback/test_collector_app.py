@@ -91,7 +91,9 @@ async def test_a_path_page_shows_its_chart_its_numbers_and_how_they_came(tmp_pat
             status, page, _ = await client.get(f"/path/ams/nyc?range={chosen}")
             assert status == 200
             assert "unachievable" in page
-        svg = ET.fromstring(re.search(r"<svg viewBox=.*?</svg>", page.split('class="chart"')[1], re.DOTALL)[0])
+        svg = ET.fromstring(
+            re.search(r"<svg viewBox=.*?</svg>", page.split('class="chart"')[1], re.DOTALL)[0]
+        )
         assert {element.get("class") for element in svg} >= {"p50", "p99", "limit", "floor", "loss", "grid"}
         assert "timed by the source's kernel" in html.unescape(page)
         assert "× 1.468 ÷ c" in page
