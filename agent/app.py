@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -14,17 +15,20 @@ from agent import __version__, exporter, log
 from agent.assignment import KeptAssignment, follow
 from agent.clock import SystemClock
 from agent.config import Config, listen_address
-from agent.hostcounters import Reading
 from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
+from agent.net.counter_reader import CounterReader
 from agent.net.network import SystemNetwork
+from agent.net.procfs import ProcRoot
+from agent.net.reflect import StampReflector
 from agent.net.resolve import Resolver
 from agent.net.respond import Responder
 from agent.net.systemd import notify, watchdog_seconds
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
+from agent.stamp.packet import key_of
 from agent.wire.assignment import Assignment
 from agent.wire.settings import ConfigError
 
@@ -60,10 +64,11 @@ class Agent:
                 responder.close()
             raise
         self._network = SystemNetwork()
+        self._counters = CounterReader(ProcRoot(Path("/")), self._clock)
         ledger = Ledger()
         runner = Runner(ledger, self._network, self._resolver, self._clock, config.tick_seconds)
         minutes = Minutes(
-            config.node, config.window_seconds, ledger, runner, spool, self._clock, self._read_host
+            config.node, config.window_seconds, ledger, runner, spool, self._clock, self._counters.read
         )
         self.view = exporter.View(
             self._assigned,
@@ -71,8 +76,9 @@ class Agent:
             runner,
             minutes,
             spool,
-            Pusher(spool, self._collector) if spool and self._collector else None,
+            None if spool is None or self._collector is None else Pusher(spool, self._collector),
             responder,
+            self._make_reflector(),
             reload_wall_s=time.time(),
         )
 
@@ -94,8 +100,22 @@ class Agent:
         except OSError as error:
             raise _cannot_listen(settings.listen_address, error) from error
 
-    def _read_host(self) -> Reading:
-        return Reading(wall_ns=self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
+    def _make_reflector(self) -> StampReflector | None:
+        settings = self._config.responder
+        if not settings.enabled or settings.udp == "off":
+            return None
+        host, port = listen_address(settings.listen_address, "responder", "listen_address")
+        key = None
+        if settings.udp_key_file is not None:
+            try:
+                key = key_of(self._network.read_secret(settings.udp_key_file))
+            except (OSError, ValueError) as error:
+                raise ConfigError("responder", "udp_key_file", str(error)) from error
+        admits = self._resolver.knows if settings.udp == "peers" else _anybody
+        try:
+            return StampReflector(host, port, settings.udp_packets_per_second, key, admits)
+        except OSError as error:
+            raise _cannot_listen(f"{settings.listen_address}/udp", error) from error
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stop is set, then flush and return. Raises OSError when the exporter cannot listen."""
@@ -193,15 +213,24 @@ class Agent:
                 _LOG.info("windows left in the spool for the next start")
         if self.view.responder is not None:
             self.view.responder.close()
+        if self.view.reflector is not None:
+            self.view.reflector.close()
         if site is not None:
             await site.cleanup()
         if self._collector is not None:
             await self._collector.close()
+        self._counters.close()
         self._network.close()
 
 
+def _anybody(_address: str) -> bool:
+    return True
+
+
 def _cannot_listen(address: str, error: OSError) -> OSError:
-    return OSError(error.errno, f"cannot listen on {address}: {error.strerror or error}")
+    code = error.errno or 0
+    reason = os.strerror(code) if code > 0 else error.strerror or str(error)
+    return OSError(error.errno, f"cannot listen on {address}: {reason}")
 
 
 async def _watchdog() -> None:

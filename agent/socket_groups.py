@@ -27,11 +27,15 @@ Membership = tuple[int, frozenset[bytes]]
 
 
 class GroupIndex:
-    """Finds the groups of a remote address. Raises ValueError for what is no network or port."""
+    """Finds the groups of a remote address. Raises ValueError for what is no network or port, or a name given twice."""
 
     def __init__(self, groups: Sequence[SocketGroup]) -> None:
         self._networks: list[tuple[IPv4Network | IPv6Network, Membership]] = []
         self._anywhere: tuple[Membership, ...] = ()
+        names = [group.name for group in groups]
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"socket groups of the same name: {', '.join(twice)}")
         for index, group in enumerate(groups):
             member = index, frozenset(port.to_bytes(2, "big") for port in group.ports)
             if not group.networks:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from agent.kernel.inet_diag_figures import NO_MIN_RTT, NO_SSTHRESH, Account, Figures, Totals
 from agent.sockets import GroupReading, Quantiles, Traffic
 
+_MISSED = 4096
+"""Sockets gone at one reading that are still remembered at the next."""
+
 _NOTHING: Totals = (0, 0, 0, 0, 0)
 
 
@@ -16,10 +19,14 @@ class SocketTally:
 
     Totals are kept in two generations by cookie: this reading's, and what is left of the last one's. A socket moves
     from one to the other when it is seen; those left over at the end have closed. Each costs about 200 bytes.
+    A dump goes on from a place in a hash bucket, so that it can miss a socket or give it twice when the bucket has
+    changed. A second sight is not counted, and a few left over are kept for one more reading: a long-lived socket
+    that comes back must not be taken for one that has sent all its bytes just now.
     """
 
     def __init__(self) -> None:
         self._before: dict[int, bytes] = {}
+        self._missed: dict[int, bytes] = {}
         self._now: dict[int, bytes] = {}
         self._counts_newcomers = False
         self._readings = 0
@@ -41,6 +48,8 @@ class SocketTally:
         _, _, _, _, cookie, _, rtt_us, ssthresh, cwnd, early, min_rtt_us, rate_bytes, late, _, congestion = (
             figures
         )
+        if cookie in self._now:
+            return
         self._rtt_us.append(rtt_us)
         self._min_rtt_us.append(min_rtt_us or 0)
         self._cwnd.append(cwnd)
@@ -53,6 +62,8 @@ class SocketTally:
             self._now[cookie] = before or b""  # the older of two equal values, so that one of them is freed
             return
         self._now[cookie] = totals
+        if before is None:
+            before = self._missed.pop(cookie, None)
         if before is None:
             self._opened += 1
         if read_totals is not None and (before is not None or self._counts_newcomers):
@@ -96,6 +107,7 @@ class SocketTally:
             congestion={_name(congestion): count for congestion, count in self._congestion.items()},
             traffic=self._traffic(account) if self._readings and account else None,
         )
+        self._missed = dict(self._before) if len(self._before) <= _MISSED else {}
         self._before, self._now = self._now, {}
         self._counts_newcomers = whole
         self._readings += 1

@@ -18,14 +18,26 @@ DONE = struct.pack("=IHHIIi", 20, inet_diag.NLMSG_DONE, 2, 1, 0, 0)
 LONG = ("busy_us", "rwnd_limited_us", "sndbuf_limited_us", "bytes_sent", "bytes_retrans", "delivery_rate")
 
 
-def sock(cookie, remote=(10, 0, 0, 1), congestion=b"cubic\0", port=443, flags=2, length=280, **fields):
+def sock(
+    cookie,
+    remote=(10, 0, 0, 1),
+    congestion=b"cubic\0",
+    port=443,
+    flags=2,
+    length=280,
+    *,
+    shutdown_last=False,
+    **fields,
+):
     """One message as Linux 6.18 sends it."""
     data = bytearray(length)
     for name, value in {"snd_cwnd": 10, "rtt_us": 1000, "snd_ssthresh": 2**31 - 1, **fields}.items():
         struct.pack_into("=Q" if name in LONG else "=I", data, OFFSETS[name], value)
+    attributes = [(inet_diag.INFO, bytes(data)), (inet_diag.CONG, congestion)]
+    attributes.insert(2 if shutdown_last else 0, (inet_diag.SHUTDOWN, b"\0"))
     body = b"".join(
         struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-        for kind, value in ((8, b"\0"), (inet_diag.INFO, bytes(data)), (inet_diag.CONG, congestion))
+        for kind, value in attributes
     )
     fixed = struct.pack("=4B2s2s16s16sIQ5I", 2, 1, 0, 0, b"\x9c\x40", port.to_bytes(2, "big"), bytes(16),
                         bytes(remote) + bytes(12), 0, cookie, *[0] * 5)  # fmt: skip
@@ -72,7 +84,25 @@ def test_a_closed_socket_is_counted_and_forgotten():
     peer(census, sock(1, bytes_sent=100), sock(2))
     found = peer(census, sock(2))
     assert (found.closed, found.connections, found.traffic.sent) == (1, 1, 0)
+    peer(census, sock(2))
     assert peer(census, sock(1, bytes_sent=150), sock(2)).traffic.sent == 150
+
+
+def test_a_socket_that_a_dump_missed_has_not_sent_all_its_bytes_now():
+    """Back after one reading without it, only what it added since is counted, and it was not opened."""
+    census = SocketCensus([PEER])
+    peer(census, sock(1, bytes_sent=10**9), sock(2))
+    peer(census, sock(2))
+    found = peer(census, sock(1, bytes_sent=10**9 + 7), sock(2))
+    assert (found.traffic.sent, found.opened) == (7, 0)
+
+
+def test_a_socket_that_a_dump_gives_twice_counts_once():
+    """The second sight adds neither a connection nor traffic."""
+    census = SocketCensus([PEER])
+    peer(census, sock(1, bytes_sent=100))
+    found = peer(census, sock(1, bytes_sent=150), sock(2), sock(1, bytes_sent=160))
+    assert (found.connections, found.traffic.sent, found.opened) == (2, 50, 1)
 
 
 def test_too_little_traffic_gives_no_ratio():
@@ -139,6 +169,14 @@ def test_algorithms_of_mixed_layout_are_counted():
         *(sock(i, congestion=name, length=280 - 8 * (i % 2)) for i, name in enumerate(names)),
     )
     assert found.congestion == {"cubic": 3, "bbr": 2, "dctcp-reno": 1}
+
+
+def test_messages_of_one_length_but_another_order_are_told_apart():
+    """In one read, an attribute in another place does not shift the figures."""
+    found = peer(SocketCensus([PEER]), sock(1), sock(2, shutdown_last=True, snd_cwnd=77), sock(3))
+    assert found.connections == 3
+    assert (found.cwnd_segments.minimum, found.cwnd_segments.maximum) == (10, 77)
+    assert found.congestion == {"cubic": 3}
 
 
 def test_a_cut_is_visible_and_spoils_no_difference():
@@ -233,17 +271,18 @@ def test_a_damaged_dump_is_counted_or_refused(start, length, replacement):
     )
 )
 def test_traffic_is_the_sum_of_what_each_socket_added(readings):
-    """For any comings and goings: a known socket adds its difference, a new one all it has."""
-    census, before = SocketCensus([PEER]), None
+    """For any comings and goings: a socket of the last two readings adds its difference, a new one all it has."""
+    census, before, missed = SocketCensus([PEER]), None, {}
     for reading in readings:
         now = dict(reading)
         found = peer(census, *(sock(cookie, bytes_sent=sent) for cookie, sent in now.items()))
         if before is not None:
+            known = missed | before
             added = sum(
-                sent - before.get(cookie, 0) if sent >= before.get(cookie, 0) else sent
+                sent - known.get(cookie, 0) if sent >= known.get(cookie, 0) else sent
                 for cookie, sent in now.items()
             )
-            if now or before:
-                assert found.traffic is None or found.traffic.sent == added
-            assert (found.opened, found.closed) == (len(now.keys() - before), len(before.keys() - now))
+            assert found.traffic is None or found.traffic.sent == added
+            assert (found.opened, found.closed) == (len(now.keys() - known), len(before.keys() - now))
+            missed = {cookie: sent for cookie, sent in before.items() if cookie not in now}
         before = now

@@ -43,6 +43,7 @@ def test_networks_hold_their_addresses_and_no_others():
         assert groups_of(index, "11.0.0.1") == set()
         # the bytes of 10.1.0.0 at the start of an IPv6 address are another address
         assert groups_of(index, "a01::") == set()
+        assert groups_of(index, "::a01:203") == set()
 
 
 def test_a_group_of_ports_alone_is_of_every_address():
@@ -67,3 +68,9 @@ def test_what_is_no_network_is_refused(group):
     """A name or an impossible prefix is a ValueError at the start, not a group that never matches."""
     with pytest.raises(ValueError, match="does not appear"):
         GroupIndex([group])
+
+
+def test_two_groups_of_one_name_are_refused():
+    """One would hide the other's connections."""
+    with pytest.raises(ValueError, match="same name: a"):
+        GroupIndex([SocketGroup("a"), SocketGroup("a", ("10.0.0.1",))])
