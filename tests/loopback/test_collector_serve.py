@@ -95,6 +95,7 @@ def test_killed_at_any_moment_every_answered_batch_is_stored_once(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.bench  # minutes long: run with the figures, not with every change
 @pytest.mark.timeout(900)
 def test_killed_two_hundred_times_every_answered_batch_is_stored_once(tmp_path):
     """The same, for long."""
