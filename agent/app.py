@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -202,8 +201,7 @@ class Agent:
 
 
 def _cannot_listen(address: str, error: OSError) -> OSError:
-    reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
-    return OSError(error.errno, f"cannot listen on {address}: {reason}")
+    return OSError(error.errno, f"cannot listen on {address}: {error.strerror or error}")
 
 
 async def _watchdog() -> None:

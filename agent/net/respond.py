@@ -12,6 +12,7 @@ import struct
 import time
 from collections import OrderedDict
 
+from agent.net.listen import listening_socket
 from agent.schedule import RateCap
 
 _LOG = logging.getLogger("agent.respond")
@@ -39,7 +40,7 @@ class Responder:
         self._per_second = connections_per_second
         self._caps: OrderedDict[str, RateCap] = OrderedDict()
         self._loop = asyncio.get_running_loop()
-        self._socket = _listening(host, port)
+        self._socket = listening_socket(host, port)
         self._resume: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._socket.fileno(), self._accept)
         self.closed = 0
@@ -89,27 +90,3 @@ class Responder:
         if len(self._caps) > _SOURCES_REMEMBERED:
             self._caps.popitem(last=False)
         return cap.allow(now)
-
-
-def _listening(host: str | None, port: int) -> socket.socket:
-    """A listening socket; without a host on all addresses of both families, or of IPv4 where IPv6 is off."""
-    if host is None:
-        try:
-            return _bound(socket.AF_INET6, "::", port)
-        except OSError:
-            return _bound(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - a responder is there to be reached
-    return _bound(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((host, port))
-        sock.listen(1024)
-    except OSError:
-        sock.close()
-        raise
-    return sock

@@ -32,19 +32,29 @@ def view_of_one_peer(tmp_path):
     runner = Runner(ledger, ScriptedNetwork(), FixedAddresses(), clock, 0.1)
     spool = Spool(tmp_path / "spool", 10**9, 10**6)
     minutes = Minutes(
-        "fra", 60, ledger, runner, spool, clock, lambda: Reading(wall_ns=clock.wall_ns(), mono_ns=clock.mono_ns())
+        "fra",
+        60,
+        ledger,
+        runner,
+        spool,
+        clock,
+        lambda: Reading(wall_ns=clock.wall_ns(), mono_ns=clock.mono_ns()),
     )
     minutes.last_quality = {"steal_ratio": 0.25}
     ledger.expect(SERIES)
     assignment = Assignment("fra", (Peer("nyc", ipv4="192.0.2.1", limit_seconds=0.16, floor_seconds=0.08),))
-    return exporter.View(assignment, ledger, runner, minutes, spool, Pusher(spool, None), Responder("127.0.0.1", 0, 1))
+    return exporter.View(
+        assignment, ledger, runner, minutes, spool, Pusher(spool, None), Responder("127.0.0.1", 0, 1)
+    )
 
 
 @asynccontextmanager
 async def served(view, path="/metrics"):
     """A session against the exporter of this view."""
     runner = await exporter.serve(exporter.application(view, path), "127.0.0.1", 0)
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", auto_decompress=False) as session:
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{runner.addresses[0][1]}", auto_decompress=False
+    ) as session:
         yield session
     await runner.cleanup()
     view.responder.close()
@@ -74,7 +84,13 @@ async def test_metrics_in_both_formats(tmp_path):
     assert {k: v for k, v in plain.items() if not k[0].startswith(moving)} == {
         k: v for k, v in open_metrics.items() if not k[0].startswith(moving)
     }
-    assert plain["lightfloor_probe_rtt_seconds_count", str({"destination": "nyc", "probe": "tcp", "family": "ipv4"})] == 1
+    assert (
+        plain[
+            "lightfloor_probe_rtt_seconds_count",
+            str({"destination": "nyc", "probe": "tcp", "family": "ipv4"}),
+        ]
+        == 1
+    )
     assert plain["lightfloor_quality_flag", "{'flag': 'steal_ratio'}"] == 0.25
     assert plain["lightfloor_spool_batches", "{}"] == 0
     assert plain["lightfloor_responder_connections_total", "{'result': 'limited'}"] == 0
@@ -82,7 +98,13 @@ async def test_metrics_in_both_formats(tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "compressed"),
-    [("gzip", True), ("deflate, gzip;q=1.0", True), ("identity", False), ("br", False), ("x-not-gzip-at-all", False)],
+    [
+        ("gzip", True),
+        ("deflate, gzip;q=1.0", True),
+        ("identity", False),
+        ("br", False),
+        ("x-not-gzip-at-all", False),
+    ],
 )
 async def test_gzip_where_it_is_accepted(tmp_path, asked, compressed):
     """The body is what the headers say."""
@@ -110,7 +132,9 @@ async def test_the_landing_page_shows_paths_and_the_latest_misses(tmp_path):
     """Percentiles and outcomes of each path, why probes failed, links that work, nothing unescaped."""
     view = view_of_one_peer(tmp_path)
     view.ledger.record(SERIES, Sample(Outcome.OK, 80_000_000), None)
-    view.runner.misses.append(Miss(1_800_000_000 * 10**9, SERIES, Sample(Outcome.FAILED, detail="<script>boo")))
+    view.runner.misses.append(
+        Miss(1_800_000_000 * 10**9, SERIES, Sample(Outcome.FAILED, detail="<script>boo"))
+    )
     async with served(view, "/m") as session:
         status, headers, body = await get(session, "/")
         page = body.decode()

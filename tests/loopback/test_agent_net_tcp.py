@@ -174,7 +174,9 @@ def time_waits(port):
     """Sockets of this port in TIME_WAIT, at either end."""
     ours = f":{port:04X}"
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(1 for line in lines if line[3] == TIME_WAIT and (line[1].endswith(ours) or line[2].endswith(ours)))
+    return sum(
+        1 for line in lines if line[3] == TIME_WAIT and (line[1].endswith(ours) or line[2].endswith(ours))
+    )
 
 
 async def test_a_cancelled_burst_records_nothing_and_closes_all(network):

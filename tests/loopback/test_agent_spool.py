@@ -72,7 +72,9 @@ async def test_a_damaged_batch_is_set_aside_and_counted(tmp_path, damage):
     else:
         flipped = bytearray(data)
         flipped[len(data) // 2] ^= 0xFF
-        bad.path.write_bytes({"cut": data[:-5], "empty": b"", "flipped": bytes(flipped), "not gzip": b"x"}[damage])
+        bad.path.write_bytes(
+            {"cut": data[:-5], "empty": b"", "flipped": bytes(flipped), "not gzip": b"x"}[damage]
+        )
     assert await contents(spool) == [b"good"]
     assert spool.lost_windows == {"expired": 0, "full": 0, "corrupt": 7, "rejected": 0}
     kept = [path.name for path in (tmp_path / "spool" / "rejected").iterdir()]
