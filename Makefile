@@ -1,1 +1,45 @@
-# One command per job; CI calls the same ones.
+# One command per job; CI calls the same ones. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help run world test check lint types golden bench lock debian clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: .venv/ready ## one collector and one agent on this machine, a live table; TARGETS="host:port@FRA …" HERE=FRA
+	@$(BIN)/python deploy/local.py $(if $(HERE),--here "$(HERE)") $(TARGETS)
+
+world: .venv/ready debian ## five cities in network namespaces with emulated delays (root), page left open
+	@$(BIN)/python -m tests.lab.five_cities
+
+test: .venv/ready debian ## every test that this machine can run
+	@$(BIN)/python -m pytest
+
+check: lint types test ## what a change must pass
+
+lint: .venv/ready ## style and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: .venv/ready ## strict typing
+	@$(BIN)/mypy
+
+golden: .venv/ready ## rewrite generated docs and golden files; review them in the diff
+	@$(BIN)/python -m tests.regenerate
+
+bench: .venv/ready debian ## the figures, as ratios within one run
+	@$(BIN)/python -m pytest -m bench -s
+
+lock: ## pin every dependency by version and hash
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv; $(BIN)/pip install -q uv && $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+		--extra collector --extra dev --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+.venv/ready: requirements.lock pyproject.toml
+	@deploy/setup/python.sh "$(PYTHON)"
+
+debian:
+	@deploy/setup/debian.sh
+
+clean: ## remove what the targets made
+	rm -rf .venv run .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.ledger import Tally
-from agent.probes import PROBES, Measure
+from agent.probes import PROBES
+from agent.sample import Measure
 from agent.wire.assignment import Peer
 from agent.wire.histogram import BUCKETS_PER_DOUBLING, Histogram
 from agent.wire.series import Outcome, SeriesKey

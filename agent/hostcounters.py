@@ -6,6 +6,8 @@ A part that could not be read is None and its reason stands in `unreadable`.
 
 from dataclasses import dataclass, field
 
+from agent.kernel.net_dev import DeviceCounters
+from agent.kernel.softirqs import Softirqs
 from agent.kernel.softnet import SoftnetCpu
 from agent.kernel.stat import Stat
 
@@ -28,25 +30,6 @@ class Conntrack:
     drops: int | None = None
     early_drops: int | None = None
     insert_failures: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InterfaceCounters:
-    """Packets, bytes, errors and drops of one interface since it came up, as in /proc/net/dev.
-
-    allowance_exceeded: by limit ("bw_in", "bw_out", "pps", "conntrack", "linklocal"), packets that the provider's
-    shaper queued or dropped (Amazon's ENA driver); empty where the driver has no such counters.
-    """
-
-    rx_bytes: int
-    rx_packets: int
-    rx_errors: int
-    rx_dropped: int
-    tx_bytes: int
-    tx_packets: int
-    tx_errors: int
-    tx_dropped: int
-    allowance_exceeded: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +59,8 @@ class ClockState:
 class Reading:
     """Everything volatile at one moment. wall_ns and mono_ns are read as close together as can be.
 
-    softirqs: packets' soft interrupts since boot by name (NET_RX, NET_TX), then by CPU number.
+    allowance_exceeded: by interface, then by limit ("bw_in", "bw_out", "pps", "conntrack", "linklocal"): packets
+    that the provider's shaper queued or dropped (Amazon's ENA driver); empty where no driver counts them.
     unreadable: reason by name of the part that is None.
     """
 
@@ -85,9 +69,10 @@ class Reading:
     stat: Stat | None = None
     throttling: Throttling | None = None
     softnet: tuple[SoftnetCpu, ...] | None = None
-    softirqs: dict[str, dict[int, int]] | None = None
+    softirqs: Softirqs | None = None
     conntrack: Conntrack | None = None
     memory: Memory | None = None
-    interfaces: dict[str, InterfaceCounters] | None = None
+    interfaces: dict[str, DeviceCounters] | None = None
+    allowance_exceeded: dict[str, dict[str, int]] = field(default_factory=dict)
     clock: ClockState | None = None
     unreadable: dict[str, str] = field(default_factory=dict)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.probes import PROBES, Measure
-from agent.sample import Sample
+from agent.probes import PROBES
+from agent.sample import Measure, Sample
 from agent.wire.batch import Window
 from agent.wire.histogram import Histogram
 from agent.wire.series import Outcome, SeriesKey

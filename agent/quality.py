@@ -183,20 +183,25 @@ def _conntrack_drops(before: Reading, after: Reading) -> float | None:
 
 def _allowance_exceeded(before: Reading, after: Reading) -> tuple[float | None, float | None]:
     """Packets over an allowance on all interfaces, and the worst interface's share of its packets."""
-    if before.interfaces is None or after.interfaces is None:
+    if not after.allowance_exceeded:
         return None, None
     total, worst = 0, 0.0
-    for name, last in after.interfaces.items():
-        first = before.interfaces.get(name)
-        if first is None:
-            continue
+    for interface, counts in after.allowance_exceeded.items():
+        first = before.allowance_exceeded.get(interface, {})
         excess = sum(
-            max(0, count - first.allowance_exceeded[limit])
-            for limit, count in last.allowance_exceeded.items()
-            if limit in first.allowance_exceeded and limit != "linklocal"
+            max(0, count - first[limit])
+            for limit, count in counts.items()
+            if limit in first and limit != "linklocal"
         )
-        packets = last.rx_packets + last.tx_packets - first.rx_packets - first.tx_packets
         total += excess
         if excess:
-            worst = max(worst, excess / max(packets, excess))
+            worst = max(worst, excess / max(_packets(before, after, interface), excess))
     return float(total), worst
+
+
+def _packets(before: Reading, after: Reading, interface: str) -> int:
+    """Packets of an interface in between; 0 when unknown, which makes any excess count in full."""
+    first, last = (before.interfaces or {}).get(interface), (after.interfaces or {}).get(interface)
+    if first is None or last is None:
+        return 0
+    return last.rx_packets + last.tx_packets - first.rx_packets - first.tx_packets

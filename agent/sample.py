@@ -1,13 +1,28 @@
 """What goes into a probe and what comes out of it. Never leaves the agent: the ledger turns it into counts."""
 
+import errno
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent.wire.series import Family, Outcome
 
 if TYPE_CHECKING:
     from agent.net.network import Network
+
+REFUSED_ERRNO = errno.ECONNREFUSED
+UNREACHABLE_ERRNOS = frozenset(
+    {
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EACCES,
+        errno.EPERM,
+    }
+)
+"""What the kernel reports for ICMP errors, a missing route and a firewall that lets nothing out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +68,17 @@ class Burst:
     record: Callable[[Target, Sample], None]
     event: Callable[[Target, str, Mapping[str, Any]], None]
     memory: MutableMapping[Target, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One thing that a probe finds beside its round-trip time, by its key in Sample.result.
+
+    kind: "gauge" keeps the latest number (booleans as 0 and 1), "counter" adds up, "time" is a duration in
+    integer nanoseconds that goes into a histogram of its own. metric: its family on /metrics, with the unit.
+    """
+
+    name: str
+    kind: Literal["gauge", "counter", "time"]
+    metric: str
+    help: str

@@ -25,6 +25,12 @@ def is_literal(host: str, family: Family) -> bool:
         return False
 
 
+def canonical(address: str) -> str:
+    """The one way to write an address, as the kernel gives it back."""
+    host, percent, zone = address.partition("%")
+    return f"{ipaddress.ip_address(host)}{percent}{zone}"
+
+
 async def lookup(host: str, family: Family) -> list[str]:
     """The addresses of a name in one family, never none. Raises OSError with the resolver's words."""
     if is_literal(host, family):
@@ -78,16 +84,21 @@ class Resolver:
         self._wanted: set[tuple[str, Family]] = set()
         self._lookups: dict[tuple[str, Family], asyncio.Task[None]] = {}
         self._at_once = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+        self._literals: set[str] = set()
+        self._known: frozenset[str] = frozenset()
 
     async def want(self, names: Iterable[tuple[str, Family]]) -> None:
         """Make these the names to keep fresh, and look up those not known yet.
 
         Returns when all are looked up, or after a few seconds: the rest follow in the background.
         """
-        self._wanted = {(host, family) for host, family in names if not is_literal(host, family)}
+        wanted = set(names)
+        self._wanted = {(host, family) for host, family in wanted if not is_literal(host, family)}
+        self._literals = {host for host, _ in wanted - self._wanted}
         for known in (self._addresses, self._errors):
             for name in known.keys() - self._wanted:
                 del known[name]
+        self._note_known()
         self._start_lookups(self._wanted - self._addresses.keys())
         if self._lookups:
             await asyncio.wait(self._lookups.values(), timeout=_PATIENCE_SECONDS)
@@ -95,6 +106,10 @@ class Resolver:
     def address(self, host: str, family: Family) -> str | None:
         """The address to probe now, None when the name has none."""
         return host if is_literal(host, family) else self._addresses.get((host, family))
+
+    def knows(self, address: str) -> bool:
+        """Whether this is the address of a wanted name, or was asked for as such. address: in its canonical form."""
+        return address in self._known
 
     def error(self, host: str, family: Family) -> str:
         """Why there is no (new) address; empty when the last look-up succeeded."""
@@ -131,6 +146,10 @@ class Resolver:
         self._errors.pop(name, None)
         if name in self._wanted and self._addresses.get(name) not in addresses:
             self._addresses[name] = addresses[0]
+            self._note_known()
+
+    def _note_known(self) -> None:
+        self._known = frozenset(map(canonical, [*self._literals, *self._addresses.values()]))
 
     def _failed(self, name: tuple[str, Family], error: OSError) -> None:
         if name not in self._errors:

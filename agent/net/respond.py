@@ -5,31 +5,18 @@ The handshake is the kernel's; this side only ends it, by FIN for a source withi
 """
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import struct
 import time
-from collections import OrderedDict
 
 from agent.net.listen import listening_socket
-from agent.schedule import RateCap
+from agent.net.rate import SourceRates
 
 _LOG = logging.getLogger("agent.respond")
 _LINGER_RESET = struct.pack("=ii", 1, 0)
-_SOURCES_REMEMBERED = 4096
 _ACCEPTS_PER_TURN = 64
 _PAUSE_SECONDS = 0.5
-
-
-def rate_key(address: str) -> str:
-    """What one sender is: an IPv4 address, or an IPv6 /64 because hosts choose the rest at will."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
-    return str(ip)
 
 
 class Responder:
@@ -37,8 +24,7 @@ class Responder:
 
     def __init__(self, host: str | None, port: int, connections_per_second: float) -> None:
         """Raises OSError when the address cannot be bound."""
-        self._per_second = connections_per_second
-        self._caps: OrderedDict[str, RateCap] = OrderedDict()
+        self._rates = SourceRates(connections_per_second)
         self._loop = asyncio.get_running_loop()
         self._socket = listening_socket(host, port)
         self._resume: asyncio.TimerHandle | None = None
@@ -70,7 +56,7 @@ class Responder:
                 self._pause(error)
                 return
             with connection:
-                if self._allowed(address[0]):
+                if self._rates.allow(address[0], time.monotonic_ns()):
                     self.closed += 1
                 else:
                     self.limited += 1
@@ -82,11 +68,3 @@ class Responder:
         fd = self._socket.fileno()
         self._loop.remove_reader(fd)
         self._resume = self._loop.call_later(_PAUSE_SECONDS, self._loop.add_reader, fd, self._accept)
-
-    def _allowed(self, address: str) -> bool:
-        key, now = rate_key(address), time.monotonic_ns()
-        cap = self._caps.pop(key, None) or RateCap(self._per_second, now)
-        self._caps[key] = cap
-        if len(self._caps) > _SOURCES_REMEMBERED:
-            self._caps.popitem(last=False)
-        return cap.allow(now)

@@ -24,6 +24,14 @@ class WireError(ValueError):
     """Bytes that are not a batch this version understands; the message names the key path."""
 
 
+class MalformedError(WireError):
+    """Not even JSON."""
+
+
+class ForeignWindowError(WireError):
+    """A batch of one node with windows of another: a node writes only as itself."""
+
+
 class Window(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One minute (length_s) of one series, closed once.
 
@@ -106,16 +114,21 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(body: bytes) -> Batch:
-    """A batch from JSON bytes. Raises WireError for anything that is not a valid batch of an accepted schema."""
+    """A batch from JSON bytes. Raises WireError for anything that is not a valid batch of an accepted schema.
+
+    MalformedError and ForeignWindowError tell two of the reasons apart for whoever answers the agent.
+    """
     try:
         version = _VERSION_DECODER.decode(body).schema
         if version not in ACCEPTED_SCHEMAS:
             known = " and ".join(map(str, ACCEPTED_SCHEMAS))
             raise WireError(f"schema {version} is not accepted here; this collector reads {known}")
         batch = _DECODER.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.ValidationError as error:
         raise WireError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedError(str(error)) from error
     strangers = {w.series.source for w in batch.windows} - {batch.node}
     if strangers:
-        raise WireError(f"a batch of {batch.node} holds windows of {', '.join(sorted(strangers))}")
+        raise ForeignWindowError(f"a batch of {batch.node} holds windows of {', '.join(sorted(strangers))}")
     return batch

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
 from lab.packet import ICMP, ICMP6, TCP, UDP
 
@@ -107,7 +108,7 @@ def _dissect(time_ns: int, data: bytes) -> Packet | None:
     )
 
 
-def _transport(protocol: int, data: bytes) -> dict:
+def _transport(protocol: int, data: bytes) -> dict[str, Any]:
     if protocol == TCP and len(data) >= 20:
         source, destination, seq, ack, offset, flags = struct.unpack_from("!HHIIBB", data)
         return {
@@ -126,7 +127,7 @@ def _transport(protocol: int, data: bytes) -> dict:
     return {}
 
 
-def _icmp(protocol: int, data: bytes) -> dict:
+def _icmp(protocol: int, data: bytes) -> dict[str, Any]:
     kind, code, first, second = struct.unpack_from("!BB2xHH", data)
     fields = {"icmp_type": kind, "icmp_code": code, "payload": data[8:]}
     if kind in ((8, 0) if protocol == ICMP else (128, 129)):

@@ -1,6 +1,7 @@
 """What happens to a packet on one directed path: the model, with its queue, clocks and dice. Pure: time is passed in."""
 
 import random
+from collections.abc import Callable
 from ipaddress import ip_address
 from math import log
 
@@ -162,7 +163,9 @@ class Transit:
             else -self._jitter_ns * log(1 - dice)
         )
 
-    def _answer(self, index, packet, depart_ns, build, *values) -> list[Arrival]:
+    def _answer(
+        self, index: int, packet: bytes, depart_ns: int, build: Callable[..., bytes | None], *values: int
+    ) -> list[Arrival]:
         """What router `index` sends back about `packet`, if it may and does."""
         router = self._routers[index]
         address = router.address_for(packet)

@@ -12,11 +12,11 @@ from contextlib import closing
 import msgspec
 import pytest
 from aiohttp import web
-from agent_process import ROOT, AgentProcess, free_port, spooled
-from scripted_collector import ScriptedCollector
 
 from agent.wire.assignment import Assignment, Peer, ProbeSpec
 from agent.wire.batch import decode
+from agent_process import ROOT, AgentProcess, free_port, spooled
+from scripted_collector import ScriptedCollector
 
 COLLECTOR = """
 window_seconds = 1

@@ -7,11 +7,11 @@ from contextlib import suppress
 import msgspec
 import pytest
 from aiohttp import web
-from scripted_collector import ScriptedCollector
 
 from agent.assignment import KeptAssignment, follow
 from agent.net.collector import Collector
 from agent.wire.assignment import Assignment, Peer
+from scripted_collector import ScriptedCollector
 
 INTERVAL_SECONDS = 0.02
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from fakes import FakeClock, FixedAddresses, ScriptedNetwork
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -21,6 +20,7 @@ from agent.sample import Sample
 from agent.spool import Spool
 from agent.wire.assignment import Assignment, Peer
 from agent.wire.series import Family, Outcome, SeriesKey, TimeSource
+from fakes import FakeClock, FixedAddresses, ScriptedNetwork
 
 SERIES = SeriesKey("fra", "nyc", "tcp", Family.IPV4, TimeSource.TCP_INFO)
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"

@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from agent.net.respond import Responder, rate_key
+from agent.net.rate import rate_key
+from agent.net.respond import Responder
 
 
 @pytest.fixture
@@ -83,8 +84,8 @@ def test_what_one_source_is(one, other, same):
 async def test_sources_it_remembers_are_bounded(responder):
     """A million addresses cost no memory for ever."""
     for n in range(10_000):
-        responder._allowed(f"2001:db8:{n >> 8:x}:{n & 255:x}::1")
-    assert len(responder._caps) == 4096
+        responder._rates.allow(f"2001:db8:{n >> 8:x}:{n & 255:x}::1", n)
+    assert len(responder._rates._caps) == 4096
 
 
 async def test_without_a_host_it_answers_both_families():

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.hostcounters import Conntrack, InterfaceCounters, Reading, Throttling
+from agent.hostcounters import Conntrack, Reading, Throttling
+from agent.kernel.net_dev import DeviceCounters
 from agent.kernel.softnet import SoftnetCpu
 from agent.kernel.stat import CpuTime, Stat
-from agent.quality import THRESHOLDS, quality_flags
+from agent.quality import THRESHOLDS, quality_flags, throttled_seconds
 
 NS = 1_000_000_000
 CPU = CpuTime(user=0, nice=0, system=0, idle=0, iowait=0, irq=0, softirq=0, steal=0)
@@ -20,7 +21,8 @@ START = Reading(
     throttling=Throttling(periods=0, throttled_periods=0, throttled_seconds=10.0),
     softnet=(SoftnetCpu(1000, 5, 0, cpu=0), SoftnetCpu(1000, 5, 0, cpu=1)),
     conntrack=Conntrack(entries=100, limit=1000, drops=7),
-    interfaces={"eth0": InterfaceCounters(0, 0, 0, 0, 0, 0, 0, 0, {"bw_out": 50, "linklocal": 9})},
+    interfaces={"eth0": DeviceCounters(0, 0, 0, 0, 0, 0, 0, 0)},
+    allowance_exceeded={"eth0": {"bw_out": 50, "linklocal": 9}},
 )
 CLEAN = replace(
     START,
@@ -63,7 +65,9 @@ def test_throttling_over_one_percent_of_the_minute():
 
 def test_replaced_cgroup_is_unknown():
     """A throttled time that ran backwards (another cgroup) gives no flag rather than a negative figure."""
-    assert quality_flags(START, replace(CLEAN, throttling=Throttling(1, 1, 0.1))) == {}
+    replaced = replace(CLEAN, throttling=Throttling(1, 1, 0.1))
+    assert throttled_seconds(START, replaced) is None
+    assert quality_flags(START, replaced) == {}
 
 
 @pytest.mark.parametrize("step", [-3600.0, 0.5, 3600.0])
@@ -93,9 +97,15 @@ def test_cpu_that_left_is_left_out():
 
 def test_allowance_and_conntrack():
     """Packets over the provider's allowance and flows refused by a full table are flagged; link-local excess is not."""
-    eth0 = InterfaceCounters(0, 10_000, 0, 0, 0, 10_000, 0, 0, {"bw_out": 150, "linklocal": 999_999})
-    after = replace(CLEAN, interfaces={"eth0": eth0}, conntrack=Conntrack(1000, 1000, drops=8))
+    after = replace(
+        CLEAN,
+        interfaces={"eth0": DeviceCounters(0, 10_000, 0, 0, 0, 10_000, 0, 0)},
+        allowance_exceeded={"eth0": {"bw_out": 150, "linklocal": 999_999}},
+        conntrack=Conntrack(1000, 1000, drops=8),
+    )
     assert quality_flags(START, after) == {"conntrack_dropped": 1.0, "allowance_exceeded": 100.0}
+    busy = replace(after, interfaces={"eth0": DeviceCounters(0, 900_000, 0, 0, 0, 0, 0, 0)})
+    assert quality_flags(START, busy) == {"conntrack_dropped": 1.0}
 
 
 def test_own_test_and_late_wakeups():

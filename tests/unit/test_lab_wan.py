@@ -42,6 +42,16 @@ def test_one_path_does_not_disturb_anothers_dice():
     assert alone == among
 
 
+def test_paths_have_dice_of_their_own(wan):
+    """What 0 → 1 loses, 0 → 2 does not lose too, nor 1 → 0."""
+    losses = []
+    for source, destination in [(0, 1), (0, 2), (1, 0)]:
+        wan.configure(source, destination, Path(loss=0.5))
+        packet = bytes(IP(dst=f"198.18.{destination}.1") / UDP())
+        losses.append([bool(wan.forward(source, packet, now_ns)) for now_ns in range(100)])
+    assert losses[0] != losses[1] != losses[2] != losses[0]
+
+
 def test_no_route_is_answered(wan):
     """An address of nobody gets network unreachable / no route from the core."""
     [(_, node, message)] = wan.forward(1, bytes(IP(src="198.18.1.1", dst="203.0.113.9") / TCP()), 0)

@@ -1,0 +1,120 @@
+"""collector.toml: what the collector itself needs to run. The fleet it judges is in fleet.toml (fleet.py)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from agent.wire.assignment import Port
+from agent.wire.settings import ConfigError, decode_toml
+
+Days = Annotated[int, msgspec.Meta(ge=1, le=36500)]
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("logfmt", "json")
+BodyBytes = Annotated[int, msgspec.Meta(ge=1024, le=2**30)]
+
+
+class Server(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where HTTP is served. Loopback by default: opening the pages to the world is the operator's decision."""
+
+    address: str = "127.0.0.1"
+    port: Port = 10990
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key are given together or not at all")
+
+
+class RetentionDays(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How long rows of each tier are kept."""
+
+    minute: Days = 14
+    hour: Days = 90
+    day: Days = 1095
+
+    def __post_init__(self) -> None:
+        if not self.minute <= self.hour <= self.day:
+            raise ValueError("a finer tier cannot outlive a coarser one: minute ≤ hour ≤ day")
+
+
+class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The embedded database."""
+
+    path: str = "collector.db"
+    retention_days: RetentionDays = RetentionDays()
+
+
+class FleetFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where the inventory is."""
+
+    path: str = "fleet.toml"
+
+
+class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Bounds of a posted batch: as it arrives, and after decompression."""
+
+    body_bytes: BodyBytes = 4 * 2**20
+    decompressed_bytes: BodyBytes = 32 * 2**20
+
+    def __post_init__(self) -> None:
+        if self.decompressed_bytes < self.body_bytes:
+            raise ValueError("decompressed_bytes must be at least body_bytes")
+
+
+class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What is logged and how."""
+
+    level: str = "info"
+    format: str = "logfmt"
+
+    def __post_init__(self) -> None:
+        if self.level not in LOG_LEVELS:
+            raise ValueError(f"level is one of {', '.join(LOG_LEVELS)}, not {self.level!r}")
+        if self.format not in LOG_FORMATS:
+            raise ValueError(f"format is one of {', '.join(LOG_FORMATS)}, not {self.format!r}")
+
+
+class CollectorConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The whole file; every table may be left out."""
+
+    server: Server = Server()
+    store: Store = Store()
+    fleet: FleetFile = FleetFile()
+    limits: Limits = Limits()
+    log: Log = Log()
+
+
+def parse_config(text: str, where: str) -> CollectorConfig:
+    """collector.toml's text as a configuration. Raises ConfigError; where names the file in it."""
+    return decode_toml(text, CollectorConfig, where)
+
+
+def read_config(path: Path) -> CollectorConfig:
+    """The file at path, its relative paths taken from the file's own directory. Raises ConfigError."""
+    config = parse_config(read_text(path), str(path))
+    beside = path.resolve().parent
+
+    def absolute(name: str | None) -> str | None:
+        return None if name is None else str(beside / name)
+
+    replace = msgspec.structs.replace
+    return replace(
+        config,
+        server=replace(
+            config.server, tls_cert=absolute(config.server.tls_cert), tls_key=absolute(config.server.tls_key)
+        ),
+        store=replace(config.store, path=absolute(config.store.path)),
+        fleet=replace(config.fleet, path=absolute(config.fleet.path)),
+    )
+
+
+def read_text(path: Path) -> str:
+    """A configuration file's text. Raises ConfigError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "", f"not UTF-8 at byte {error.start}") from error

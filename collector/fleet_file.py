@@ -1,0 +1,127 @@
+"""fleet.toml as it is written: one struct per table, checked each by itself. fleet.py resolves and joins them."""
+
+from typing import Annotated
+
+import msgspec
+
+from agent.wire.assignment import Port
+from agent.wire.series import Family, Name
+from collector.contract import Application, Instant, SlaClass
+from collector.groups import Group
+
+Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
+Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_%-]+$")]
+Kilometres = Annotated[float, msgspec.Meta(ge=0, le=20_040)]
+
+
+class Provider(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Who rents out the servers. contact: where a report goes."""
+
+    name: Name
+    contact: Text | None = None
+
+
+class Site(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A place: coordinates, or an IATA code or city to look up, or none of these where nobody knows it."""
+
+    name: Name
+    region: Name | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    iata: Annotated[str, msgspec.Meta(pattern="^[A-Za-z]{3}$")] | None = None
+    city: Text | None = None
+    uncertainty_km: Kilometres | None = None
+
+    def __post_init__(self) -> None:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude are given together or not at all")
+        ways = [w for w in (self.latitude, self.iata, self.city) if w is not None]
+        if len(ways) > 1:
+            raise ValueError("give one of: latitude and longitude, iata, city")
+        if not ways and self.uncertainty_km is not None:
+            raise ValueError("uncertainty_km needs latitude and longitude, iata or city beside it")
+
+
+class Node(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One rented server. Addresses are literals or names to resolve; transfer_allowance_bytes is per month."""
+
+    name: Name
+    provider: Name
+    site: Name
+    ipv4: Address | None = None
+    ipv6: Address | None = None
+    port: Port = 10981
+    tags: tuple[Name, ...] = ()
+    role: Name | None = None
+    image: Text | None = None
+    transfer_allowance_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.ipv4 is None and self.ipv6 is None:
+            raise ValueError(f"node {self.name} needs an ipv4 or an ipv6 address, or both")
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """The address families it has an address of."""
+        return frozenset(f for f, a in ((Family.IPV4, self.ipv4), (Family.IPV6, self.ipv6)) if a is not None)
+
+
+class Override(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What is known better about one pair, in both directions: of nodes, or of all nodes at two sites.
+
+    length_km: of the fibre, one way, in place of the geodesic. refractive_index: of that fibre.
+    multiplier: in place of the class's.
+    """
+
+    nodes: tuple[Name, Name] | None = None
+    sites: tuple[Name, Name] | None = None
+    length_km: Annotated[float, msgspec.Meta(gt=0, le=200_000)] | None = None
+    refractive_index: Annotated[float, msgspec.Meta(ge=1, le=3)] | None = None
+    multiplier: Annotated[float, msgspec.Meta(ge=1, le=1000)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.nodes is None) == (self.sites is None):
+            raise ValueError("give nodes or sites, two names")
+        if self.length_km is None and self.refractive_index is None and self.multiplier is None:
+            raise ValueError("give at least one of length_km, refractive_index, multiplier")
+
+    @property
+    def selector(self) -> tuple[str, ...]:
+        """What it selects, as a key: the same for both orders of the pair."""
+        if self.nodes is not None:
+            return ("nodes", *sorted(self.nodes))
+        return ("sites", *sorted(self.sites or ()))
+
+
+class Maintenance(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Announced work, from start until just before end. Scope: any of the lists; the whole fleet where all are empty.
+
+    It covers every path with at least one end in scope.
+    """
+
+    start: Instant
+    end: Instant
+    reason: Text
+    providers: tuple[Name, ...] = ()
+    sites: tuple[Name, ...] = ()
+    nodes: tuple[Name, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.start >= self.end:
+            raise ValueError("end must be later than start")
+
+
+class FleetDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The whole file."""
+
+    max_probes_per_second: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 200.0
+    providers: tuple[Provider, ...] = ()
+    sites: tuple[Site, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    classes: tuple[SlaClass, ...] = ()
+    applications: tuple[Application, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    groups: tuple[Group, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
