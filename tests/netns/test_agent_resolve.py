@@ -6,6 +6,7 @@ import socket
 from contextlib import closing
 
 import pytest
+
 from agent_process import AgentProcess
 
 pytestmark = pytest.mark.netns

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+
 from agent_process import ROOT
 from lab.capture import handshake_rtts_ns
 from lab.world import World
