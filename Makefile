@@ -25,7 +25,7 @@ types: .venv/ready ## strict typing
 	@$(BIN)/mypy
 
 golden: .venv/ready ## rewrite generated docs and golden files; review them in the diff
-	@$(BIN)/python -m tests.regenerate
+	@PYTHONPATH=.:tests $(BIN)/python -m regenerate
 
 bench: .venv/ready debian ## the figures, as ratios within one run
 	@$(BIN)/python -m pytest -m bench -s

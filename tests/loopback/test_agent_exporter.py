@@ -10,42 +10,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from agent import exporter
-from agent.hostcounters import Reading
-from agent.ledger import Ledger
-from agent.minutes import Minutes
-from agent.net.respond import Responder
-from agent.push import Pusher
-from agent.runner import Miss, Runner
+from agent.runner import Miss
 from agent.sample import Sample
-from agent.spool import Spool
-from agent.wire.assignment import Assignment, Peer
-from agent.wire.series import Family, Outcome, SeriesKey, TimeSource
-from fakes import FakeClock, FixedAddresses, ScriptedNetwork
+from agent.wire.assignment import Assignment
+from agent.wire.series import Outcome
+from exporter_view import SERIES, view_of_one_peer
 
-SERIES = SeriesKey("fra", "nyc", "tcp", Family.IPV4, TimeSource.TCP_INFO)
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
-
-
-def view_of_one_peer(tmp_path):
-    """A View with every part that an agent can have."""
-    clock, ledger = FakeClock(), Ledger()
-    runner = Runner(ledger, ScriptedNetwork(), FixedAddresses(), clock, 0.1)
-    spool = Spool(tmp_path / "spool", 10**9, 10**6)
-    minutes = Minutes(
-        "fra",
-        60,
-        ledger,
-        runner,
-        spool,
-        clock,
-        lambda: Reading(wall_ns=clock.wall_ns(), mono_ns=clock.mono_ns()),
-    )
-    minutes.last_quality = {"steal_ratio": 0.25}
-    ledger.expect(SERIES)
-    assignment = Assignment("fra", (Peer("nyc", ipv4="192.0.2.1", limit_seconds=0.16, floor_seconds=0.08),))
-    return exporter.View(
-        assignment, ledger, runner, minutes, spool, Pusher(spool, None), Responder("127.0.0.1", 0, 1)
-    )
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """What peers probe accepts and closes, says nothing, and is no way to load this host."""
 
 import asyncio
-import os
 import resource
 import socket
 
@@ -9,6 +8,7 @@ import pytest
 
 from agent.net.rate import rate_key
 from agent.net.respond import Responder
+from fakes import open_descriptors
 
 
 @pytest.fixture
@@ -100,10 +100,10 @@ async def test_without_a_host_it_answers_both_families():
 
 async def test_an_address_in_use_is_an_error(responder):
     """A second responder on the same port says so, and leaves no socket."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(OSError, match="in use"):
         Responder("127.0.0.1", responder.port, 1.0)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 async def test_out_of_descriptors_it_neither_spins_nor_dies(responder, caplog):
