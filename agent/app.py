@@ -228,7 +228,8 @@ def _anybody(_address: str) -> bool:
 
 
 def _cannot_listen(address: str, error: OSError) -> OSError:
-    reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+    code = error.errno or 0
+    reason = os.strerror(code) if code > 0 else error.strerror or str(error)
     return OSError(error.errno, f"cannot listen on {address}: {reason}")
 
 
