@@ -1,14 +1,13 @@
 """What peers probe accepts and closes, says nothing, and is no way to load this host."""
 
 import asyncio
+import os
 import resource
 import socket
 
 import pytest
 
-from agent.net.rate import rate_key
 from agent.net.respond import Responder
-from fakes import open_descriptors
 
 
 @pytest.fixture
@@ -66,28 +65,6 @@ async def test_above_its_rate_a_source_is_reset():
         responder.close()
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("192.0.2.1", "192.0.2.2", False),
-        ("192.0.2.1", "::ffff:192.0.2.1", True),
-        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
-        ("fe80::1%eth0", "fe80::2", True),
-    ],
-)
-def test_what_one_source_is(one, other, same):
-    """An IPv4 address, also where IPv6 sockets show it mapped; a whole /64 of IPv6."""
-    assert (rate_key(one) == rate_key(other)) is same
-
-
-async def test_sources_it_remembers_are_bounded(responder):
-    """A million addresses cost no memory for ever."""
-    for n in range(10_000):
-        responder._rates.allow(f"2001:db8:{n >> 8:x}:{n & 255:x}::1", n)
-    assert len(responder._rates._caps) == 4096
-
-
 async def test_without_a_host_it_answers_both_families():
     """The default listens on IPv4 and IPv6 alike."""
     responder = Responder(None, 0, 1000.0)
@@ -100,10 +77,10 @@ async def test_without_a_host_it_answers_both_families():
 
 async def test_an_address_in_use_is_an_error(responder):
     """A second responder on the same port says so, and leaves no socket."""
-    before = open_descriptors()
+    before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="in use"):
         Responder("127.0.0.1", responder.port, 1.0)
-    assert open_descriptors() == before
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 async def test_out_of_descriptors_it_neither_spins_nor_dies(responder, caplog):
