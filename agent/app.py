@@ -25,6 +25,7 @@ from agent.net.reflect import StampReflector
 from agent.net.resolve import Resolver
 from agent.net.respond import Responder
 from agent.net.systemd import notify, watchdog_seconds
+from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
@@ -79,6 +80,7 @@ class Agent:
             None if spool is None or self._collector is None else Pusher(spool, self._collector),
             responder,
             self._make_reflector(),
+            Passive(self._resolver, self._clock, ProcRoot(Path("/"))),
             reload_wall_s=time.time(),
         )
 
@@ -144,6 +146,10 @@ class Agent:
         yield self._resolver.keep_fresh()
         yield self.view.minutes.run(self.view.pusher)
         yield _watchdog()
+        if self.view.passive is not None:
+            yield self.view.passive.run(lambda: self.view.assignment.peers)
+            if self._collector is not None:
+                yield self.view.passive.run_facts(self.view.minutes.send_facts)
         link = self._config.collector
         if link is not None and self._collector is not None and self.view.pusher is not None:
             yield self.view.pusher.run()
