@@ -15,11 +15,12 @@ from agent import __version__, exporter, log
 from agent.assignment import KeptAssignment, follow
 from agent.clock import SystemClock
 from agent.config import Config, listen_address
-from agent.hostcounters import Reading
 from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
+from agent.net.counter_reader import CounterReader
 from agent.net.network import SystemNetwork
+from agent.net.procfs import ProcRoot
 from agent.net.reflect import StampReflector
 from agent.net.resolve import Resolver
 from agent.net.respond import Responder
@@ -63,10 +64,11 @@ class Agent:
                 responder.close()
             raise
         self._network = SystemNetwork()
+        self._counters = CounterReader(ProcRoot(Path("/")), self._clock)
         ledger = Ledger()
         runner = Runner(ledger, self._network, self._resolver, self._clock, config.tick_seconds)
         minutes = Minutes(
-            config.node, config.window_seconds, ledger, runner, spool, self._clock, self._read_host
+            config.node, config.window_seconds, ledger, runner, spool, self._clock, self._counters.read
         )
         self.view = exporter.View(
             self._assigned,
@@ -114,9 +116,6 @@ class Agent:
             return StampReflector(host, port, settings.udp_packets_per_second, key, admits)
         except OSError as error:
             raise _cannot_listen(f"{settings.listen_address}/udp", error) from error
-
-    def _read_host(self) -> Reading:
-        return Reading(wall_ns=self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stop is set, then flush and return. Raises OSError when the exporter cannot listen."""
@@ -220,6 +219,7 @@ class Agent:
             await site.cleanup()
         if self._collector is not None:
             await self._collector.close()
+        self._counters.close()
         self._network.close()
 
 

@@ -17,6 +17,7 @@ from agent.clock import NS
 from agent.exposition import Exposition
 from agent.ledger import Ledger
 from agent.minutes import Minutes
+from agent.net.listen import listening_socket
 from agent.net.reflect import StampReflector
 from agent.net.respond import Responder
 from agent.push import Pusher
@@ -210,13 +211,10 @@ def application(view: View, telemetry_path: str) -> web.Application:
 
 async def serve(app: web.Application, host: str | None, port: int) -> web.AppRunner:
     """Start serving; the caller cleans the returned runner up. Raises OSError when the address is taken."""
+    listening = listening_socket(host, port)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
+    await web.SockSite(runner, listening).start()
     return runner
 
 

@@ -127,12 +127,16 @@ class Minutes:
             SCHEMA, self._node, spool.boot, spool.next_sequence, closed.windows, closed.facts, closed.events
         )
         body = await asyncio.to_thread(encode, batch)
+        about = {
+            "boot": spool.boot,
+            "sequence": spool.next_sequence,
+            "windows": len(closed.windows),
+            "probes": sum(sum(window.outcomes.values()) for window in closed.windows),
+        }
+        _LOG.debug("batch closed", extra=about)
         stored = await spool.append(body, len(closed.windows))
         self.closed_windows += stored.windows
-        _LOG.debug(
-            "batch spooled",
-            extra={"boot": stored.boot, "sequence": stored.sequence, "windows": stored.windows},
-        )
+        _LOG.debug("batch spooled", extra=about)
 
     def _cannot_store(self, error: OSError) -> None:
         if not self.spool_error:

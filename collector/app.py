@@ -71,22 +71,22 @@ async def serve(config: CollectorConfig) -> None:
 async def running(config: CollectorConfig) -> AsyncIterator[tuple[Parts, list[str]]]:
     """The whole collector, listening; yields its parts and where it listens. Stops in order on the way out."""
     parts = assemble(config)
+    runner = web.AppRunner(
+        parts.application,
+        auto_decompress=False,  # a batch's body is bounded before and after decompression: ingest.py
+        access_log_class=AccessLogger,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    tasks: list[asyncio.Task[None]] = []
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in _background(parts)]
-            runner = web.AppRunner(
-                parts.application,
-                auto_decompress=False,  # a batch's body is bounded before and after decompression: ingest.py
-                access_log_class=AccessLogger,
-                shutdown_timeout=SHUTDOWN_SECONDS,
-            )
-            try:
-                yield parts, await _listen(runner, config.server)
-            finally:
-                await runner.cleanup()
-                for task in tasks:
-                    task.cancel()
+        addresses = await _listen(runner, config.server)
+        tasks += [asyncio.create_task(work) for work in _background(parts)]
+        yield parts, addresses
     finally:
+        await runner.cleanup()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(parts.database.close)
 
 

@@ -36,6 +36,7 @@ TIME_SOURCES = {
     TimeSource.NONE: "with no clock: nothing was timed",
 }
 
+ASSETS = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
 SILENT_SECONDS = 300
 """A node without a batch for this long is listed as silent: agents send one every minute."""
 DENSE_NODES = 24
@@ -62,14 +63,15 @@ class Pages:
         )
         self._templates.filters.update(FILTERS)
         self._templates.globals.update(marks=MARKS, meanings=MEANINGS, version=__version__, geometry=chart)
-        self._style = (resources.files("collector") / "templates" / "style.css").read_text()
+        folder = resources.files("collector") / "templates"
+        self._assets = {name: (folder / name).read_bytes() for name in ASSETS}
 
     def routes(self) -> list[web.RouteDef]:
         """For web.Application.add_routes."""
         return [
             web.get("/", self.get_mesh),
             web.get("/path/{source}/{destination}", self.get_path),
-            web.get("/assets/style.css", self.get_style),
+            web.get("/assets/{name}", self.get_asset),
             web.get("/v1/sla", self.get_sla),
             web.get("/v1/paths/{source}/{destination}", self.get_path_json),
         ]
@@ -123,10 +125,13 @@ class Pages:
             sites={name: nodes[name] for name in (source, destination) if name in nodes},
         )
 
-    async def get_style(self, _: web.Request) -> web.Response:
-        """The one style sheet."""
+    async def get_asset(self, request: web.Request) -> web.Response:
+        """The style sheet and the icon."""
+        name = request.match_info["name"]
+        if name not in ASSETS:
+            raise web.HTTPNotFound
         headers = {"Cache-Control": "max-age=3600"}
-        return web.Response(text=self._style, content_type="text/css", headers=headers)
+        return web.Response(body=self._assets[name], content_type=ASSETS[name], headers=headers)
 
     async def get_sla(self, request: web.Request) -> web.Response:
         """What `sla --json` prints, for ?from= and ?to=."""

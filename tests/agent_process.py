@@ -53,7 +53,9 @@ responder.listen_address = "127.0.0.1:{self.responder_port}"
 
     def __enter__(self):
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stderr=log, stdout=log, env=self._environment, cwd=ROOT)
+            self.process = subprocess.Popen(
+                self._command, stderr=log, stdout=log, env=self._environment, cwd=ROOT
+            )
         return self
 
     def __exit__(self, *_):

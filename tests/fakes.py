@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from agent.net.tcp import Connect, Handshake
@@ -98,3 +99,8 @@ class FixedAddresses:
 
     def error(self, host: str, family: Any) -> str:
         return "no such name"
+
+
+def open_descriptors() -> int:
+    """How many this process has, for tests that must leave none behind."""
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -1,9 +1,13 @@
 """The agent's HTTP session with its collector."""
 
+import socket
 import ssl
 from pathlib import Path
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from agent.net.resolve import getaddrinfo
 
 _MAX_ASSIGNMENT_BYTES = 16_000_000
 
@@ -20,7 +24,7 @@ class Collector:
         self._token_file = token_file
         tls = _tls_context(ca_file) if url.startswith("https:") else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=2),
+            connector=aiohttp.TCPConnector(ssl=tls, limit=2, resolver=_Names()),
             timeout=aiohttp.ClientTimeout(total=timeout_seconds),
         )
 
@@ -72,3 +76,26 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise OSError(error.errno, f"collector.ca_file {ca_file}: {error.strerror or error}") from error
+
+
+class _Names(AbstractResolver):
+    """The collector's name, looked up as everything else's (see agent.net.resolve.getaddrinfo)."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await getaddrinfo(host, port, family)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=port,
+                family=kind,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _, proto, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept."""

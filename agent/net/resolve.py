@@ -4,12 +4,16 @@ import asyncio
 import ipaddress
 import logging
 import socket
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
 from agent.wire.series import Family
 
 _LOG = logging.getLogger("agent.resolve")
 _PATIENCE_SECONDS = 3.0
+_LOOKUPS_AT_ONCE = 8
 _AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
@@ -31,13 +35,39 @@ async def lookup(host: str, family: Family) -> list[str]:
     """The addresses of a name in one family, never none. Raises OSError with the resolver's words."""
     if is_literal(host, family):
         return [host]
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, None, family=_AF[family], type=socket.SOCK_STREAM
-        )
-    except UnicodeError as error:
-        raise OSError(None, f"not a host name: {error}") from error
-    return [str(address[0]) for *_, address in found]
+    return [str(address[0]) for *_, address in await getaddrinfo(host, 0, _AF[family])]
+
+
+async def getaddrinfo(host: str, port: int, family: int) -> list[Any]:
+    """socket.getaddrinfo for TCP, in a thread of its own. Raises OSError.
+
+    Not the event loop's: its few threads serve everything else too, and the process cannot end before they
+    do, which with a deaf name server takes ten seconds for each name in the queue. Nobody waits for this one.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Any]] = loop.create_future()
+
+    def tell(found: list[Any] | OSError) -> None:
+        if answer.done():
+            return
+        if isinstance(found, OSError):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def ask() -> None:
+        found: list[Any] | OSError
+        try:
+            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        except OSError as error:
+            found = error
+        except UnicodeError as error:
+            found = OSError(None, f"not a host name: {error}")
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(tell, found)
+
+    threading.Thread(target=ask, daemon=True, name="getaddrinfo").start()
+    return await answer
 
 
 class Resolver:
@@ -53,6 +83,7 @@ class Resolver:
         self._errors: dict[tuple[str, Family], str] = {}
         self._wanted: set[tuple[str, Family]] = set()
         self._lookups: dict[tuple[str, Family], asyncio.Task[None]] = {}
+        self._at_once = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._literals: set[str] = set()
         self._known: frozenset[str] = frozenset()
 
@@ -104,7 +135,8 @@ class Resolver:
     async def _look_up(self, host: str, family: Family) -> None:
         name = (host, family)
         try:
-            addresses = await lookup(host, family)
+            async with self._at_once:
+                addresses = await lookup(host, family)
         except OSError as error:
             if name in self._wanted:
                 self._failed(name, error)

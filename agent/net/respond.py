@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 
+from agent.net.listen import listening_socket
 from agent.net.rate import SourceRates
 
 _LOG = logging.getLogger("agent.respond")
@@ -25,7 +26,7 @@ class Responder:
         """Raises OSError when the address cannot be bound."""
         self._rates = SourceRates(connections_per_second)
         self._loop = asyncio.get_running_loop()
-        self._socket = _listening(host, port)
+        self._socket = listening_socket(host, port)
         self._resume: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._socket.fileno(), self._accept)
         self.closed = 0
@@ -67,27 +68,3 @@ class Responder:
         fd = self._socket.fileno()
         self._loop.remove_reader(fd)
         self._resume = self._loop.call_later(_PAUSE_SECONDS, self._loop.add_reader, fd, self._accept)
-
-
-def _listening(host: str | None, port: int) -> socket.socket:
-    """A listening socket; without a host on all addresses of both families, or of IPv4 where IPv6 is off."""
-    if host is None:
-        try:
-            return _bound(socket.AF_INET6, "::", port)
-        except OSError:
-            return _bound(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - a responder is there to be reached
-    return _bound(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((host, port))
-        sock.listen(1024)
-    except OSError:
-        sock.close()
-        raise
-    return sock

@@ -98,9 +98,12 @@ class Database:
         return deleted
 
     def close(self) -> None:
-        """Finish what the writer was given, then close every connection. Blocks."""
-        self._writer.close()
+        """Finish what the readers and the writer were given, then close every connection. Blocks.
+
+        The writer goes last: only the last connection to go, if it may write, takes the write-ahead log with it.
+        """
         self._threads.shutdown()
         while not self._idle.empty():
             self._idle.get().close()
         self._tokens.close()
+        self._writer.close()

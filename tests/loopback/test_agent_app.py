@@ -12,11 +12,11 @@ from contextlib import closing
 import msgspec
 import pytest
 from aiohttp import web
-from agent_process import ROOT, AgentProcess, free_port, spooled
-from scripted_collector import ScriptedCollector
 
 from agent.wire.assignment import Assignment, Peer, ProbeSpec
 from agent.wire.batch import decode
+from agent_process import ROOT, AgentProcess, free_port, spooled
+from scripted_collector import ScriptedCollector
 
 COLLECTOR = """
 window_seconds = 1
@@ -40,7 +40,9 @@ def test_it_measures_and_shows_it_until_told_to_stop(tmp_path):
     with agent:
         agent.wait_until(lambda: agent.get("/-/healthy")[0] == 200, "health")
         agent.wait_ready()
-        agent.wait_until(lambda: (agent.metric("lightfloor_probe_rtt_seconds_count") or 0) >= 3, "three results")
+        agent.wait_until(
+            lambda: (agent.metric("lightfloor_probe_rtt_seconds_count") or 0) >= 3, "three results"
+        )
         assert agent.metric('lightfloor_responder_connections_total{result="closed"}') >= 3
         status, seconds = agent.stop()
     assert (status, seconds < 5) == (0, True)
@@ -82,14 +84,20 @@ def test_a_good_reload_changes_the_peers_and_a_bad_one_nothing(tmp_path):
 
         agent.write("peers = 5")
         agent.process.send_signal(signal.SIGHUP)
-        agent.wait_until(lambda: agent.metric("lightfloor_config_last_reload_successful") == 0, "the bad reload")
+        agent.wait_until(
+            lambda: agent.metric("lightfloor_config_last_reload_successful") == 0, "the bad reload"
+        )
         assert "peers: expected array, got int" in agent.log
         counted = agent.metric("lightfloor_probe_rtt_seconds_count")
-        agent.wait_until(lambda: agent.metric("lightfloor_probe_rtt_seconds_count") > counted, "probing to go on")
+        agent.wait_until(
+            lambda: agent.metric("lightfloor_probe_rtt_seconds_count") > counted, "probing to go on"
+        )
 
         agent.write(agent.own_peer("two"))
         agent.process.send_signal(signal.SIGHUP)
-        agent.wait_until(lambda: agent.metric("lightfloor_config_last_reload_successful") == 1, "the good reload")
+        agent.wait_until(
+            lambda: agent.metric("lightfloor_config_last_reload_successful") == 1, "the good reload"
+        )
         assert agent.stop()[0] == 0
 
 
@@ -109,14 +117,17 @@ def test_what_needs_a_restart_is_said_at_every_reload(tmp_path):
 def test_the_command_line_outlives_a_reload(tmp_path):
     """A flag's listen address and log level still hold after SIGHUP, and are no change that needs a restart."""
     port = free_port()
-    agent = AgentProcess(tmp_path, arguments=["--web.listen-address", f"127.0.0.1:{port}", "--log.level", "warning"])
+    agent = AgentProcess(
+        tmp_path, arguments=["--web.listen-address", f"127.0.0.1:{port}", "--log.level", "warning"]
+    )
     agent.port = port
     with agent:
         agent.wait_ready()
         before = agent.metric("lightfloor_config_last_reload_success_timestamp_seconds")
         agent.process.send_signal(signal.SIGHUP)
         agent.wait_until(
-            lambda: agent.metric("lightfloor_config_last_reload_success_timestamp_seconds") > before, "the reload"
+            lambda: agent.metric("lightfloor_config_last_reload_success_timestamp_seconds") > before,
+            "the reload",
         )
         assert agent.metric("lightfloor_config_last_reload_successful") == 1
         agent.stop()
@@ -162,7 +173,9 @@ def test_a_manager_that_does_not_read_holds_nothing_up(tmp_path):
             agent.wait_ready()
             time.sleep(1)
             counted = agent.metric("lightfloor_probe_rtt_seconds_count")
-            agent.wait_until(lambda: agent.metric("lightfloor_probe_rtt_seconds_count") > counted, "probing to go on")
+            agent.wait_until(
+                lambda: agent.metric("lightfloor_probe_rtt_seconds_count") > counted, "probing to go on"
+            )
             assert agent.stop()[0] == 0
 
 
@@ -225,7 +238,9 @@ async def test_from_assignment_to_batch(tmp_path):
     assert sequences == list(range(len(sequences)))
     await server.stop()
     with agent:
-        await asyncio.to_thread(agent.wait_until, lambda: 'destination="mine"' in agent.get("/metrics")[1], "the kept peer")
+        await asyncio.to_thread(
+            agent.wait_until, lambda: 'destination="mine"' in agent.get("/metrics")[1], "the kept peer"
+        )
         await asyncio.to_thread(agent.stop)
 
 
@@ -247,5 +262,9 @@ def test_probe_by_hand_prints_one_object(tmp_path):
 
 def by_hand(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "agent", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "agent", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )

@@ -7,11 +7,11 @@ from contextlib import suppress
 import msgspec
 import pytest
 from aiohttp import web
-from scripted_collector import ScriptedCollector
 
 from agent.assignment import KeptAssignment, follow
 from agent.net.collector import Collector
 from agent.wire.assignment import Assignment, Peer
+from scripted_collector import ScriptedCollector
 
 INTERVAL_SECONDS = 0.02
 
@@ -67,7 +67,13 @@ async def server():
 
 async def test_a_new_assignment_is_applied_once_and_asked_about_by_its_tag(server, tmp_path):
     """304 changes nothing; a changed one is applied; each request names the tag of the last good answer."""
-    server.answers = [answer(assignment("nyc"), '"1"'), 304, 304, answer(assignment("nyc", "sgp"), '"2"'), 304]
+    server.answers = [
+        answer(assignment("nyc"), '"1"'),
+        304,
+        304,
+        answer(assignment("nyc", "sgp"), '"2"'),
+        304,
+    ]
     following = Following(tmp_path, server)
     await following.until(server, 5)
     assert following.applied == [["nyc"], ["nyc", "sgp"]]

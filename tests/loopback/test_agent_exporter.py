@@ -6,45 +6,26 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from fakes import FakeClock, FixedAddresses, ScriptedNetwork
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from agent import exporter
-from agent.hostcounters import Reading
-from agent.ledger import Ledger
-from agent.minutes import Minutes
-from agent.net.respond import Responder
-from agent.push import Pusher
-from agent.runner import Miss, Runner
+from agent.runner import Miss
 from agent.sample import Sample
-from agent.spool import Spool
-from agent.wire.assignment import Assignment, Peer
-from agent.wire.series import Family, Outcome, SeriesKey, TimeSource
+from agent.wire.assignment import Assignment
+from agent.wire.series import Outcome
+from exporter_view import SERIES, view_of_one_peer
 
-SERIES = SeriesKey("fra", "nyc", "tcp", Family.IPV4, TimeSource.TCP_INFO)
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
-
-
-def view_of_one_peer(tmp_path):
-    """A View with every part that an agent can have."""
-    clock, ledger = FakeClock(), Ledger()
-    runner = Runner(ledger, ScriptedNetwork(), FixedAddresses(), clock, 0.1)
-    spool = Spool(tmp_path / "spool", 10**9, 10**6)
-    minutes = Minutes(
-        "fra", 60, ledger, runner, spool, clock, lambda: Reading(wall_ns=clock.wall_ns(), mono_ns=clock.mono_ns())
-    )
-    minutes.last_quality = {"steal_ratio": 0.25}
-    ledger.expect(SERIES)
-    assignment = Assignment("fra", (Peer("nyc", ipv4="192.0.2.1", limit_seconds=0.16, floor_seconds=0.08),))
-    return exporter.View(assignment, ledger, runner, minutes, spool, Pusher(spool, None), Responder("127.0.0.1", 0, 1))
 
 
 @asynccontextmanager
 async def served(view, path="/metrics"):
     """A session against the exporter of this view."""
     runner = await exporter.serve(exporter.application(view, path), "127.0.0.1", 0)
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", auto_decompress=False) as session:
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{runner.addresses[0][1]}", auto_decompress=False
+    ) as session:
         yield session
     await runner.cleanup()
     view.responder.close()
@@ -74,7 +55,13 @@ async def test_metrics_in_both_formats(tmp_path):
     assert {k: v for k, v in plain.items() if not k[0].startswith(moving)} == {
         k: v for k, v in open_metrics.items() if not k[0].startswith(moving)
     }
-    assert plain["lightfloor_probe_rtt_seconds_count", str({"destination": "nyc", "probe": "tcp", "family": "ipv4"})] == 1
+    assert (
+        plain[
+            "lightfloor_probe_rtt_seconds_count",
+            str({"destination": "nyc", "probe": "tcp", "family": "ipv4"}),
+        ]
+        == 1
+    )
     assert plain["lightfloor_quality_flag", "{'flag': 'steal_ratio'}"] == 0.25
     assert plain["lightfloor_spool_batches", "{}"] == 0
     assert plain["lightfloor_responder_connections_total", "{'result': 'limited'}"] == 0
@@ -82,7 +69,13 @@ async def test_metrics_in_both_formats(tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "compressed"),
-    [("gzip", True), ("deflate, gzip;q=1.0", True), ("identity", False), ("br", False), ("x-not-gzip-at-all", False)],
+    [
+        ("gzip", True),
+        ("deflate, gzip;q=1.0", True),
+        ("identity", False),
+        ("br", False),
+        ("x-not-gzip-at-all", False),
+    ],
 )
 async def test_gzip_where_it_is_accepted(tmp_path, asked, compressed):
     """The body is what the headers say."""
@@ -110,7 +103,9 @@ async def test_the_landing_page_shows_paths_and_the_latest_misses(tmp_path):
     """Percentiles and outcomes of each path, why probes failed, links that work, nothing unescaped."""
     view = view_of_one_peer(tmp_path)
     view.ledger.record(SERIES, Sample(Outcome.OK, 80_000_000), None)
-    view.runner.misses.append(Miss(1_800_000_000 * 10**9, SERIES, Sample(Outcome.FAILED, detail="<script>boo")))
+    view.runner.misses.append(
+        Miss(1_800_000_000 * 10**9, SERIES, Sample(Outcome.FAILED, detail="<script>boo"))
+    )
     async with served(view, "/m") as session:
         status, headers, body = await get(session, "/")
         page = body.decode()

@@ -16,6 +16,7 @@ from agent.net.tcp import Connect
 from agent.probes import tcp
 from agent.sample import Burst, Target
 from agent.wire.series import Family, Outcome
+from fakes import open_descriptors
 
 TIME_WAIT = "06"
 LINGER_RESET = struct.pack("=ii", 1, 0)
@@ -162,11 +163,11 @@ async def test_nothing_is_left_after_two_thousand_probes(network):
     """No TIME_WAIT at either end and not one descriptor more than before."""
     with serving(listener()) as port:
         await probe(network, "127.0.0.1", port)
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         for _ in range(100):
             samples = await probe(network, "127.0.0.1", port, count=20)
             assert {sample.outcome for sample in samples} == {Outcome.OK}
-        assert len(os.listdir("/proc/self/fd")) <= before + 1  # the server's thread may hold one
+        assert open_descriptors() <= before + 1  # the server's thread may hold one
         assert time_waits(port) == 0
 
 
@@ -174,7 +175,9 @@ def time_waits(port):
     """Sockets of this port in TIME_WAIT, at either end."""
     ours = f":{port:04X}"
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(1 for line in lines if line[3] == TIME_WAIT and (line[1].endswith(ours) or line[2].endswith(ours)))
+    return sum(
+        1 for line in lines if line[3] == TIME_WAIT and (line[1].endswith(ours) or line[2].endswith(ours))
+    )
 
 
 async def test_a_cancelled_burst_records_nothing_and_closes_all(network):
@@ -182,7 +185,7 @@ async def test_a_cancelled_burst_records_nothing_and_closes_all(network):
     with closing(listener(backlog=0)) as sock:
         port = sock.getsockname()[1]
         await probe(network, "127.0.0.1", port, timeout=0.2, count=4)  # fill the queue
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         ended = {}
         connects = [Connect("127.0.0.1", port)] * 10
         task = asyncio.create_task(network.handshakes(connects, 30.0, ended.__setitem__))
@@ -190,7 +193,7 @@ async def test_a_cancelled_burst_records_nothing_and_closes_all(network):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_descriptors() == before
         answered_before = dict(ended)
         await asyncio.sleep(0.1)
         assert ended == answered_before
@@ -212,7 +215,7 @@ def stall(seconds):
 
 def limit_that_leaves(free):
     """An RLIMIT_NOFILE under which this many descriptors are still to be had."""
-    used = {int(fd) for fd in os.listdir("/proc/self/fd")}
+    used = {int(fd.name) for fd in Path("/proc/self/fd").iterdir()}
     limit = 0
     while free >= 0:
         free -= limit not in used

@@ -7,12 +7,12 @@ from contextlib import suppress
 import pytest
 import trustme
 from aiohttp import web
-from scripted_collector import ScriptedCollector
 
 from agent import push
 from agent.net.collector import Collector
 from agent.push import Pusher
 from agent.spool import Spool
+from scripted_collector import ScriptedCollector
 
 TIMEOUT_SECONDS = 0.5
 

@@ -1,9 +1,9 @@
 import asyncio
+import contextlib
 import gzip
 import json
 import random
 import sqlite3
-from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
@@ -42,7 +42,7 @@ class Collector:
         return (await self.database.read(lambda c: load(c, Period(DAY, NOW))))[1]
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def running(tmp_path, **bounds):
     path = tmp_path / "store.db"
     writer = open_writer(path)
@@ -166,6 +166,24 @@ async def test_each_bad_batch_has_its_status_and_leaves_nothing(tmp_path, fault)
             assert await collector.stored() == {}
         assert ("WWW-Authenticate" in response_headers) == (expected == 401)
         assert (await collector.post(encode(batch([window()], sequence=9))))[0] == 200
+
+
+async def test_a_body_that_does_not_tell_its_length_is_bounded_too(tmp_path):
+    """Chunked, endless, and ended by us: the bound holds for what arrives, not for what was announced."""
+    sent = 0
+
+    async def endless():
+        nonlocal sent
+        while sent < 500 * BODY:
+            sent += 1000
+            yield b" " * 1000
+
+    async with running(tmp_path) as collector:
+        with contextlib.suppress(aiohttp.ClientError):  # the connection may be cut while we still send
+            assert (await collector.post(endless()))[0] == 413
+        assert sent < 500 * BODY
+        assert collector.handlers.counters.responses == {413: 1}
+        assert (await collector.post(encode(batch([window()]))))[0] == 200
 
 
 async def test_any_damage_to_a_good_batch_is_refused_or_harmless(tmp_path):
