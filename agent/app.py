@@ -18,12 +18,14 @@ from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
 from agent.net.network import SystemNetwork
+from agent.net.reflect import StampReflector
 from agent.net.resolve import Resolver
 from agent.net.respond import Responder
 from agent.net.systemd import notify, watchdog_seconds
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
+from agent.stamp.packet import key_of
 from agent.wire.assignment import Assignment
 from agent.wire.settings import ConfigError
 
@@ -67,6 +69,7 @@ class Agent:
             spool,
             pusher,
             self._make_responder(),
+            self._make_reflector(),
             reload_wall_s=time.time(),
         )
 
@@ -79,6 +82,23 @@ class Agent:
             return Responder(host, port, settings.connections_per_second)
         except OSError as error:
             raise _cannot_listen(settings.listen_address, error) from error
+
+    def _make_reflector(self) -> StampReflector | None:
+        settings = self._config.responder
+        if not settings.enabled or settings.udp == "off":
+            return None
+        host, port = listen_address(settings.listen_address, str(self._path), "responder.listen_address")
+        key = None
+        if settings.udp_key_file is not None:
+            try:
+                key = key_of(self._network.read_secret(settings.udp_key_file))
+            except (OSError, ValueError) as error:
+                raise ConfigError(str(self._path), "responder.udp_key_file", str(error)) from error
+        admits = self._resolver.knows if settings.udp == "peers" else _anybody
+        try:
+            return StampReflector(host, port, settings.udp_packets_per_second, key, admits)
+        except OSError as error:
+            raise _cannot_listen(f"{settings.listen_address}/udp", error) from error
 
     def _read_host(self) -> Reading:
         return Reading(wall_ns=self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
@@ -175,12 +195,18 @@ class Agent:
                 _LOG.info("windows left in the spool for the next start")
         if self.view.responder is not None:
             self.view.responder.close()
+        if self.view.reflector is not None:
+            self.view.reflector.close()
         if site is not None:
             await site.cleanup()
         if self._collector is not None:
             await self._collector.close()
         self._network.close()
         _LOG.info("agent stopped")
+
+
+def _anybody(_address: str) -> bool:
+    return True
 
 
 def _cannot_listen(address: str, error: OSError) -> OSError:

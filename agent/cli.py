@@ -137,6 +137,17 @@ def _add_probe(commands: Any) -> None:
         family.add_argument("-4", dest="family", action="store_const", const="ipv4", help="IPv4 only")
         family.add_argument("-6", dest="family", action="store_const", const="ipv6", help="IPv6 only")
         each.add_argument("--json", action="store_true", help="print one JSON object")
+        if probe.fleet_only:
+            each.add_argument(
+                "--allow-any", action="store_true", help="also a target that is no peer of this node"
+            )
+            each.add_argument(
+                "--config.file",
+                dest="config",
+                default=DEFAULT_CONFIG,
+                metavar="FILE",
+                help="whose peers are the fleet",
+            )
         for option in probe_flags(probe.options):
             each.add_argument(option.flag, dest=f"option_{option.name}", help=option.help, **option.arguments)
 
@@ -155,7 +166,7 @@ def _positive(kind: type) -> Callable[[str], Any]:
 
 
 def _probe(arguments: argparse.Namespace) -> int:
-    from agent import byhand
+    from agent import byhand, fleet
 
     probe = PROBES[arguments.kind]
     chosen = {
@@ -175,6 +186,8 @@ def _probe(arguments: argparse.Namespace) -> int:
         arguments.interval,
         arguments.timeout,
     )
+    if probe.fleet_only and not arguments.allow_any:
+        asyncio.run(fleet.require_member(host, arguments.family, Path(arguments.config)))
     result = asyncio.run(byhand.probe(request))
     print_json(result.as_json()) if arguments.json else print(result.as_text())
     return DONE if result.answered else FAILED

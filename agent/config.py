@@ -32,11 +32,17 @@ class Exporter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Responder(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What peers probe. connections_per_second is per source address (IPv6: per /64)."""
+    """What peers probe. …_per_second are per source address (IPv6: per /64).
+
+    udp: whom the STAMP reflector answers. udp_key_file: hexadecimal key, then only signed requests are answered.
+    """
 
     enabled: bool = True
     listen_address: str = ":10981"
     connections_per_second: Annotated[float, msgspec.Meta(gt=0, le=10000)] = 50.0
+    udp: Literal["peers", "any", "off"] = "peers"
+    udp_packets_per_second: Annotated[float, msgspec.Meta(gt=0, le=100000)] = 50.0
+    udp_key_file: str | None = None
 
 
 class Spool(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -17,6 +17,7 @@ from agent.clock import NS
 from agent.exposition import Exposition
 from agent.ledger import Ledger
 from agent.minutes import Minutes
+from agent.net.reflect import StampReflector
 from agent.net.respond import Responder
 from agent.push import Pusher
 from agent.runner import Runner
@@ -35,6 +36,7 @@ class View:
     spool: Spool | None = None
     pusher: Pusher | None = None
     responder: Responder | None = None
+    reflector: StampReflector | None = None
     reload_ok: bool = True
     reload_wall_s: float = 0.0
     exposition: Exposition = field(default_factory=Exposition)
@@ -86,9 +88,18 @@ class AgentCollector:
         for flag, figure in view.minutes.last_quality.items():
             flags.add_metric([flag], figure)
         yield flags
+        unavailable = GaugeMetricFamily(
+            "lightfloor_probe_unavailable",
+            "1 for a probe that this host cannot run; no sample when it can.",
+            labels=["probe", "family", "reason"],
+        )
+        for (probe, family), reason in view.runner.unavailable.items():
+            unavailable.add_metric([probe, family, reason], 1)
+        yield unavailable
         yield from _spool_families(view.spool, view.minutes)
         yield from _push_families(view.pusher)
         yield from _responder_families(view.responder)
+        yield from _reflector_families(view.reflector)
 
 
 def _spool_families(spool: Spool | None, minutes: Minutes) -> Iterator[Metric]:
@@ -138,6 +149,17 @@ def _responder_families(responder: Responder | None) -> Iterator[Metric]:
     )
     family.add_metric(["closed"], responder.closed)
     family.add_metric(["limited"], responder.limited)
+    yield family
+
+
+def _reflector_families(reflector: StampReflector | None) -> Iterator[Metric]:
+    if reflector is None:
+        return
+    family = CounterMetricFamily(
+        "lightfloor_reflector_packets", "STAMP requests, by what became of them.", labels=["result"]
+    )
+    for result, count in reflector.packets.items():
+        family.add_metric([result], count)
     yield family
 
 

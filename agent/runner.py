@@ -21,6 +21,7 @@ from agent.wire.histogram import Histogram
 from agent.wire.series import Family, Outcome, SeriesKey
 
 _LOG = logging.getLogger("agent.runner")
+_UNTRIED = frozenset({Outcome.SKIPPED, Outcome.UNRESOLVED})
 _LONGEST_NAP_NS = NS  # a changed plan is noticed within a second
 
 
@@ -77,7 +78,7 @@ class Runner:
     """The probing loop.
 
     delays: how late the loop woke for its ticks, all of it since the start. misses: the latest probes that
-    did not answer.
+    did not answer. unavailable: by probe and family, what this host lacks for it now.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Runner:
         self._events: list[Event] = []
         self.delays = Histogram()
         self._recent_delays = Histogram()
+        self.unavailable: dict[tuple[str, Family], str] = {}
         self.misses: deque[Miss] = deque(maxlen=100)
 
     async def plan(self, assignment: Assignment) -> None:
@@ -104,6 +106,8 @@ class Runner:
         jobs = {job.key: job for job in jobs_of(assignment)}
         await self._resolver.want((job.host, job.series.family) for job in jobs.values())
         self._jobs = jobs
+        kinds = {(job.series.probe, job.series.family) for job in jobs.values()}
+        self.unavailable = {key: reason for key, reason in self.unavailable.items() if key in kinds}
         self._cap = RateCap(assignment.max_probes_per_second, self._clock.mono_ns())
         self._schedule.replace(
             (Entry(key, job.interval_ns) for key, job in jobs.items()), self._clock.mono_ns()
@@ -212,5 +216,21 @@ class Runner:
 
     def _end(self, job: Job, sample: Sample, count: int = 1) -> None:
         self._ledger.record(job.series, sample, job.limit_ns, count)
+        if sample.outcome not in _UNTRIED:
+            self._note_availability(job.series, sample)
         if sample.outcome is not Outcome.OK:
             self.misses.append(Miss(self._clock.wall_ns(), job.series, sample))
+
+    def _note_availability(self, series: SeriesKey, sample: Sample) -> None:
+        """One log line for each change."""
+        key = (series.probe, series.family)
+        reason = sample.detail if sample.outcome is Outcome.UNAVAILABLE else None
+        if reason == self.unavailable.get(key):
+            return
+        about = {"probe": series.probe, "family": str(series.family)}
+        if reason is None:
+            del self.unavailable[key]
+            _LOG.info("probe is available again", extra=about)
+        else:
+            self.unavailable[key] = reason
+            _LOG.warning("probe is unavailable on this host", extra={**about, "reason": reason})

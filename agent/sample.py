@@ -1,5 +1,6 @@
 """What goes into a probe and what comes out of it. Never leaves the agent: the ledger turns it into counts."""
 
+import errno
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,6 +9,20 @@ from agent.wire.series import Family, Outcome
 
 if TYPE_CHECKING:
     from agent.net.network import Network
+
+REFUSED_ERRNO = errno.ECONNREFUSED
+UNREACHABLE_ERRNOS = frozenset(
+    {
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EACCES,
+        errno.EPERM,
+    }
+)
+"""What the kernel reports for ICMP errors, a missing route and a firewall that lets nothing out."""
 
 
 @dataclass(frozen=True, slots=True)

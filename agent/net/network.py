@@ -1,12 +1,24 @@
 """The network as one small object: what probes may do with it. Tests hand in a scripted one."""
 
+import asyncio
+import socket
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
+from agent.flight import Instant, Volley
+from agent.net.adjtimex import clock_state
+from agent.net.channel import Channel, read_instant
+from agent.net.endpoint import Kind
 from agent.net.pathmtu import Method, MtuPath
 from agent.net.poller import Poller
 from agent.net.tcp import Connect, Handshake, handshakes
 from agent.wire.series import Family
+
+_SOURCE_KEPT_NS = 1_000_000_000
+_SOURCES_KEPT = 10_000
+_CLOCK_ERROR_KEPT_NS = 1_000_000_000
 
 
 class Network(Protocol):
@@ -15,7 +27,12 @@ class Network(Protocol):
     async def handshakes(
         self, connects: Sequence[Connect], timeout_seconds: float, done: Callable[[int, Handshake], None]
     ) -> None: ...
-
+    def channel(self, kind: Kind, family: Family) -> Channel: ...
+    async def wait(self, volley: Volley, timeout_seconds: float) -> None: ...
+    def instant(self) -> Instant: ...
+    def source_address(self, address: str, family: Family) -> str: ...
+    def clock_error_ns(self) -> int | None: ...
+    def read_secret(self, path: str) -> str: ...
     def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath: ...
 
 
@@ -24,6 +41,10 @@ class SystemNetwork:
 
     def __init__(self) -> None:
         self._poller = Poller()
+        self._channels: dict[tuple[str, Family], Channel] = {}
+        self._routes: dict[Family, socket.socket] = {}
+        self._sources: dict[str, tuple[int, str]] = {}
+        self._clock_error: tuple[int, int | None] = (0, None)
 
     async def handshakes(
         self, connects: Sequence[Connect], timeout_seconds: float, done: Callable[[int, Handshake], None]
@@ -35,6 +56,81 @@ class SystemNetwork:
         """See agent.net.pathmtu.MtuPath."""
         return MtuPath(self._poller, address, port, family, method)
 
+    def channel(self, kind: Kind, family: Family) -> Channel:
+        """The one socket of this kind and family, opened when first asked for. Raises Unavailable."""
+        channel = self._channels.get((kind.name, family))
+        if channel is None:
+            endpoint = kind.open(family)
+            channel = Channel(self._poller, endpoint, kind.session(endpoint))
+            self._channels[kind.name, family] = channel
+        return channel
+
+    async def wait(self, volley: Volley, timeout_seconds: float) -> None:
+        """Return when every flight of the volley has its outcome, at the latest after timeout_seconds."""
+        for channel in self._channels.values():
+            channel.read_reports()
+        if not volley.open:
+            return
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def end() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        volley.on_empty = end
+        timer = loop.call_later(timeout_seconds, end)
+        try:
+            await ended
+        finally:
+            timer.cancel()
+            volley.on_empty = None
+
+    def instant(self) -> Instant:
+        """Both clocks now."""
+        return read_instant()
+
+    def source_address(self, address: str, family: Family) -> str:
+        """The address that packets to this one leave from now, at most a second old. Raises OSError without a route."""
+        now = time.monotonic_ns()
+        kept = self._sources.get(address)
+        if kept is not None and now - kept[0] < _SOURCE_KEPT_NS:
+            return kept[1]
+        if len(self._sources) >= _SOURCES_KEPT:
+            self._sources.clear()
+        sock = self._routes.get(family)
+        if sock is None:
+            domain = socket.AF_INET6 if family is Family.IPV6 else socket.AF_INET
+            sock = self._routes[family] = socket.socket(domain, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        sock.connect((address, 9))
+        source = str(sock.getsockname()[0])
+        self._sources[address] = (now, source)
+        return source
+
+    def clock_error_ns(self) -> int | None:
+        """How far the wall clock can be off, None while nothing synchronises it."""
+        now = time.monotonic_ns()
+        if now - self._clock_error[0] > _CLOCK_ERROR_KEPT_NS:
+            self._clock_error = (now, read_clock_error_ns())
+        return self._clock_error[1]
+
+    def read_secret(self, path: str) -> str:
+        """The text of a key file. Raises OSError or ValueError."""
+        return Path(path).read_text(encoding="ascii").strip()
+
     def close(self) -> None:
         """Stop watching sockets; bursts in flight must have ended."""
+        for channel in self._channels.values():
+            channel.close()
+        for sock in self._routes.values():
+            sock.close()
         self._poller.close()
+
+
+def read_clock_error_ns() -> int | None:
+    """The kernel's maximum error of the wall clock (adjtimex(2)), None where it is not synchronised or not readable."""
+    try:
+        clock = clock_state()
+    except OSError:
+        return None
+    return round(clock.maximum_error_seconds * 1e9) if clock.synchronised else None

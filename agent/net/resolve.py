@@ -20,6 +20,12 @@ def is_literal(host: str, family: Family) -> bool:
         return False
 
 
+def canonical(address: str) -> str:
+    """The one way to write an address, as the kernel gives it back."""
+    host, percent, zone = address.partition("%")
+    return f"{ipaddress.ip_address(host)}{percent}{zone}"
+
+
 async def lookup(host: str, family: Family) -> str:
     """First address of a name in one family. Raises OSError with the resolver's words."""
     if is_literal(host, family):
@@ -42,15 +48,23 @@ class Resolver:
         self._addresses: dict[tuple[str, Family], str] = {}
         self._errors: dict[tuple[str, Family], str] = {}
         self._wanted: set[tuple[str, Family]] = set()
+        self._literals: set[str] = set()
+        self._known: frozenset[str] = frozenset()
 
     async def want(self, names: Iterable[tuple[str, Family]]) -> None:
         """Make these the names to keep fresh, and look up those not known yet."""
-        self._wanted = {(host, family) for host, family in names if not is_literal(host, family)}
+        wanted = set(names)
+        self._wanted = {(host, family) for host, family in wanted if not is_literal(host, family)}
+        self._literals = {host for host, _ in wanted - self._wanted}
         await self._refresh(self._wanted - self._addresses.keys())
 
     def address(self, host: str, family: Family) -> str | None:
         """The address to probe now, None when the name has none."""
         return host if is_literal(host, family) else self._addresses.get((host, family))
+
+    def knows(self, address: str) -> bool:
+        """Whether this is the address of a wanted name, or was asked for as such. address: in its canonical form."""
+        return address in self._known
 
     def error(self, host: str, family: Family) -> str:
         """Why there is no (new) address; empty when the last look-up succeeded."""
@@ -76,3 +90,5 @@ class Resolver:
             else:
                 self._errors.pop((host, family), None)
                 self._addresses[host, family] = address
+        found = {address for name, address in self._addresses.items() if name in self._wanted}
+        self._known = frozenset(map(canonical, self._literals | found))

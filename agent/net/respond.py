@@ -5,29 +5,16 @@ The handshake is the kernel's; this side only ends it, by FIN for a source withi
 """
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import struct
 import time
-from collections import OrderedDict
 
-from agent.schedule import RateCap
+from agent.net.rate import SourceRates
 
 _LOG = logging.getLogger("agent.respond")
 _LINGER_RESET = struct.pack("=ii", 1, 0)
-_SOURCES_REMEMBERED = 4096
 _ACCEPTS_PER_TURN = 64
-
-
-def rate_key(address: str) -> str:
-    """What one sender is: an IPv4 address, or an IPv6 /64 because hosts choose the rest at will."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
-    return str(ip)
 
 
 class Responder:
@@ -35,8 +22,7 @@ class Responder:
 
     def __init__(self, host: str | None, port: int, connections_per_second: float) -> None:
         """Raises OSError when the address cannot be bound."""
-        self._per_second = connections_per_second
-        self._caps: OrderedDict[str, RateCap] = OrderedDict()
+        self._rates = SourceRates(connections_per_second)
         self._loop = asyncio.get_running_loop()
         self._socket = _listening(host, port)
         self._loop.add_reader(self._socket.fileno(), self._accept)
@@ -63,19 +49,11 @@ class Responder:
                 _LOG.warning("cannot accept", extra={"error": str(error)})
                 return
             with connection:
-                if self._allowed(address[0]):
+                if self._rates.allow(address[0], time.monotonic_ns()):
                     self.closed += 1
                 else:
                     self.limited += 1
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-
-    def _allowed(self, address: str) -> bool:
-        key, now = rate_key(address), time.monotonic_ns()
-        cap = self._caps.pop(key, None) or RateCap(self._per_second, now)
-        self._caps[key] = cap
-        if len(self._caps) > _SOURCES_REMEMBERED:
-            self._caps.popitem(last=False)
-        return cap.allow(now)
 
 
 def _listening(host: str | None, port: int) -> socket.socket:

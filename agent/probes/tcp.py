@@ -11,21 +11,9 @@ from typing import Annotated
 import msgspec
 
 from agent.net.tcp import Connect, Handshake
-from agent.sample import Burst, Sample
+from agent.sample import UNREACHABLE_ERRNOS, Burst, Sample
 from agent.wire.assignment import Port
 from agent.wire.series import Outcome
-
-_UNREACHABLE = frozenset(
-    {
-        errno.EHOSTUNREACH,
-        errno.ENETUNREACH,
-        errno.EHOSTDOWN,
-        errno.ENETDOWN,
-        errno.ENOPROTOOPT,
-        errno.EACCES,
-        errno.EPERM,
-    }
-)
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -55,7 +43,7 @@ def classify(handshake: Handshake, options: Options) -> Sample:
         return Sample(Outcome.INVALID, detail="answered, but the kernel has no round-trip time")
     if handshake.error == errno.ETIMEDOUT:
         return Sample(Outcome.TIMEOUT, detail=f"no answer; {handshake.retransmissions} SYN retransmissions")
-    if handshake.error in _UNREACHABLE:
+    if handshake.error in UNREACHABLE_ERRNOS:
         return Sample(Outcome.UNREACHABLE, detail=handshake.reason)
     return Sample(Outcome.FAILED, detail=handshake.reason)
 
