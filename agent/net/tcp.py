@@ -17,7 +17,8 @@ from agent.net.poller import CONNECT_ONCE, Poller
 _LINGER_RESET = struct.pack("=ii", 1, 0)
 _IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h: choose the port at connect, per destination
 _TCP_INFO_BYTES = 160
-_RTT, _TOTAL_RETRANS = (
+_SND_MSS, _RTT, _TOTAL_RETRANS = (
+    struct.Struct("=16xI"),
     struct.Struct("=68xI"),
     struct.Struct("=100xI"),
 )  # include/uapi/linux/tcp.h: struct tcp_info
@@ -41,6 +42,7 @@ class Handshake:
     error: errno of the socket, 0 when it connected, ETIMEDOUT when time ran out. answered: the kernel left
     SYN-SENT by an answer of the peer. rtt_ns: handshake round trip (resolution 1 µs), None where the kernel has
     none. retransmissions: SYNs sent again before the answer. elapsed_ns: user-space time, for evidence only.
+    mss_bytes: payload of a full segment that this connection would send, None unless it connected.
     """
 
     error: int
@@ -48,6 +50,7 @@ class Handshake:
     rtt_ns: int | None
     retransmissions: int
     elapsed_ns: int
+    mss_bytes: int | None = None
 
     @property
     def reason(self) -> str:
@@ -177,4 +180,5 @@ def _read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> H
         rtt_ns=rtt_us * 1000 or None,
         retransmissions=int(_TOTAL_RETRANS.unpack_from(info)[0]),
         elapsed_ns=elapsed_ns,
+        mss_bytes=None if error or in_handshake else int(_SND_MSS.unpack_from(info)[0]),
     )
