@@ -156,6 +156,16 @@ async def test_thousand_targets_in_one_burst():
     assert sum(sample.outcome is Outcome.OK for sample in samples) >= 990  # one address, one backlog
 
 
+async def test_stamps_of_a_long_burst_do_not_fill_the_queue():
+    """With the receive buffer that an unprivileged agent gets, five hundred sends in a row keep their stamps."""
+    async with a_network() as network, a_reflector() as reflector:
+        network.channel(UDP_KIND, Family.IPV4).endpoint.sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 106_496
+        )
+        samples = await probe(network, UDP_KIND, udp.Options(), Family.IPV4, reflector.port, count=500)
+    assert sum(sample.outcome is Outcome.INVALID for sample in samples) == 0
+
+
 @needs_root
 async def test_stopped_burst_leaves_no_watcher_and_records_nothing():
     """A cancelled burst gives no outcome of its own; the runner does that."""
