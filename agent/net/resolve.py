@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from agent.wire.series import Family
 
 _LOG = logging.getLogger("agent.resolve")
+_NAME_SECONDS = 2.0
 _AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
@@ -34,6 +35,15 @@ async def lookup(host: str, family: Family) -> str:
         host, None, family=_AF[family], type=socket.SOCK_STREAM
     )
     return str(found[0][4][0])
+
+
+async def host_name(address: str) -> str | None:
+    """The name that DNS gives an address, None where it has none or does not answer in time."""
+    query = asyncio.get_running_loop().getnameinfo((address, 0), socket.NI_NAMEREQD)
+    try:
+        return (await asyncio.wait_for(query, _NAME_SECONDS))[0]
+    except (OSError, TimeoutError):
+        return None
 
 
 class Resolver:
