@@ -14,6 +14,7 @@ from agent.wire.series import Family
 _LOG = logging.getLogger("agent.resolve")
 _PATIENCE_SECONDS = 3.0
 _LOOKUPS_AT_ONCE = 8
+_NAME_SECONDS = 2.0
 _AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
@@ -68,6 +69,15 @@ async def getaddrinfo(host: str, port: int, family: int) -> list[Any]:
 
     threading.Thread(target=ask, daemon=True, name="getaddrinfo").start()
     return await answer
+
+
+async def host_name(address: str) -> str | None:
+    """The name that DNS gives an address, None where it has none or does not answer in time."""
+    query = asyncio.get_running_loop().getnameinfo((address, 0), socket.NI_NAMEREQD)
+    try:
+        return (await asyncio.wait_for(query, _NAME_SECONDS))[0]
+    except (OSError, TimeoutError):
+        return None
 
 
 class Resolver:
