@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from agent.wire.series import Family
@@ -17,6 +18,7 @@ _LOOKUPS_AT_ONCE = 8
 _AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
+@lru_cache(maxsize=4096)
 def is_literal(host: str, family: Family) -> bool:
     """Whether host is an address of this family rather than a name."""
     try:
