@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from agent.wire.series import Family
@@ -18,6 +19,7 @@ _NAME_SECONDS = 2.0
 _AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
+@lru_cache(maxsize=4096)
 def is_literal(host: str, family: Family) -> bool:
     """Whether host is an address of this family rather than a name."""
     try:

@@ -132,5 +132,5 @@ def test_every_airport_of_the_table_is_found_where_it_says():
         except UnknownPlaceError:
             closed += 1
         else:
-            assert geodesic_km(found, Coordinates(float(row["lat"]), float(row["lon"]))) < 5
+            assert geodesic_km(found, Coordinates(float(row["lat"]), float(row["lon"]))) < 25
     assert closed < len(rows) / 100
