@@ -43,7 +43,9 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = "udp"
     port: Annotated[
         Port | None,
-        msgspec.Meta(description="destination port; unless set 33434 for udp, the peer's (by hand 443) for tcp"),
+        msgspec.Meta(
+            description="destination port; unless set 33434 for udp, the peer's (by hand 443) for tcp"
+        ),
     ] = None
     queries: Annotated[int, msgspec.Meta(ge=1, le=10, description="packets for each hop")] = 3
     max_hops: Annotated[int, msgspec.Meta(ge=1, le=64, description="largest TTL")] = 30
