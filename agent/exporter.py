@@ -183,7 +183,12 @@ def application(view: View, telemetry_path: str) -> web.Application:
             openmetrics=openmetrics,
         )
         if view.passive is not None:
-            mesh += kernel_exposition.render(view.passive.tcp, view.passive.sockets, openmetrics=openmetrics)
+            mesh += kernel_exposition.render(
+                view.passive.tcp,
+                view.passive.sockets,
+                {peer.name for peer in view.assignment.peers},
+                openmetrics=openmetrics,
+            )
         body = mesh + encode(registry)
         headers = {"Content-Type": content_type}
         if gzip_accepted(request.headers.get("Accept-Encoding", "")):

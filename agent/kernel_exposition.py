@@ -1,6 +1,6 @@
 """Metric families of what the kernel knows, as exposition text. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from agent.exposition import Family, labels
 from agent.kernel.counters import counts, retransmits_by_kind, value
@@ -66,8 +66,10 @@ GROUP_FAMILIES = (
 KERNEL_FAMILIES = (SENT, RETRANSMITTED, KINDS, SOCKETS, CUT, *GROUP_FAMILIES)
 
 
-def render(tcp: TcpReading | None, sockets: SocketReading | None, *, openmetrics: bool) -> bytes:
-    """The families that there are readings for; nothing for what was not read."""
+def render(
+    tcp: TcpReading | None, sockets: SocketReading | None, peers: Collection[str], *, openmetrics: bool
+) -> bytes:
+    """The families that there are readings for; nothing for what was not read, nor for peers that left since."""
     lines: list[str] = []
 
     def family(kind: Family, samples: Iterator[str]) -> None:
@@ -87,11 +89,9 @@ def render(tcp: TcpReading | None, sockets: SocketReading | None, *, openmetrics
     if sockets is not None:
         family(SOCKETS, iter([f"{SOCKETS.name} {sockets.sockets}\n"]))
         family(CUT, iter([f"{CUT.name} {int(sockets.cut or sockets.interrupted)}\n"]))
+        groups = {name: group for name, group in sockets.groups.items() if name in peers}
         for each in GROUP_FAMILIES:
-            family(
-                each,
-                (line for name, group in sockets.groups.items() for line in _of_group(each, name, group)),
-            )
+            family(each, (line for name, group in groups.items() for line in _of_group(each, name, group)))
     return "".join(lines).encode()
 
 

@@ -37,8 +37,10 @@ def values(parse, text):
 
 def test_both_formats_carry_the_kernels_figures():
     """The names that rules stand on have the values that were read, in text and in OpenMetrics."""
-    text = values(text_families, render(TCP, SOCKETS, openmetrics=False).decode())
-    assert text == values(openmetrics_families, render(TCP, SOCKETS, openmetrics=True).decode() + "# EOF\n")
+    text = values(text_families, render(TCP, SOCKETS, {"nyc"}, openmetrics=False).decode())
+    assert text == values(
+        openmetrics_families, render(TCP, SOCKETS, {"nyc"}, openmetrics=True).decode() + "# EOF\n"
+    )
     assert text["lightfloor_tcp_segments_sent_total", ()] == 1000
     assert text["lightfloor_tcp_segments_retransmitted_total", ()] == 20
     assert text["lightfloor_tcp_retransmits_total", (("kind", "fast"),)] == 7
@@ -51,8 +53,13 @@ def test_both_formats_carry_the_kernels_figures():
 
 def test_what_was_not_read_is_not_there():
     """An unknown figure has no sample, rather than a zero; without a reading there is nothing at all."""
-    text = render(TCP, SOCKETS, openmetrics=False).decode()
+    text = render(TCP, SOCKETS, {"nyc"}, openmetrics=False).decode()
     assert "lightfloor_peer_rtt_seconds" not in text
     assert "lightfloor_peer_rwnd_limited_ratio" not in text
     assert 'kind="spurious_dsack"' not in text
-    assert render(None, None, openmetrics=False) == b""
+    assert render(None, None, (), openmetrics=False) == b""
+
+
+def test_a_peer_that_left_is_gone_before_the_next_reading():
+    """Its group of the last reading is not shown."""
+    assert b"nyc" not in render(TCP, SOCKETS, {"fra"}, openmetrics=False)
