@@ -69,7 +69,7 @@ def open_tcp(family: Family) -> Endpoint:
             holds = _hold_ports()
             ports = [held.getsockname()[1] for held in holds]
         header = 20 if family is Family.IPV4 else 0
-        _attach(sock, tcp_answer_filter(min(ports), max(ports), has_ip_header=bool(header)))
+        attach_filter(sock, tcp_answer_filter(min(ports), max(ports), has_ip_header=bool(header)))
         if family is Family.IPV6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_CHECKSUM, _TCP_CHECKSUM_AT)
         return _ready(Endpoint(sock, family, ports, holds=holds))
@@ -103,7 +103,7 @@ def open_icmp(family: Family) -> Endpoint:
             "ICMP echo needs a group within net.ipv4.ping_group_range, or CAP_NET_RAW"
         ) from None
     identifier = secrets.randbelow(1 << 16)
-    _attach(sock, echo_reply_filter(identifier, has_ip_header=family is Family.IPV4))
+    attach_filter(sock, echo_reply_filter(identifier, has_ip_header=family is Family.IPV4))
     return _ready(Endpoint(sock, family, identifier=identifier))
 
 
@@ -166,7 +166,7 @@ def _ready(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
-def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
+def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
     """Attach a classic BPF program: struct sock_fprog with a pointer to the instructions."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
