@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.probes import icmp, mtu, syn, tcp, trace, udp
+from agent.probes import icmp, iperf3, mtu, qperf, syn, tcp, trace, udp
 from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
 
@@ -79,5 +79,23 @@ PROBES: dict[str, Probe] = {
         overlapping=False,
         measures=trace.MEASURES,
         show=trace.as_table,
+    ),
+    "iperf3": Probe(
+        "Bandwidth by iperf3: throughput, retransmissions, jitter, loss.",
+        iperf3.Iperf3Spec,
+        iperf3.run,
+        TimeSource.NONE,
+        count=1,
+        overlapping=False,
+        measures=iperf3.MEASURES,
+    ),
+    "qperf": Probe(
+        "Latency and bandwidth of TCP or UDP by qperf.",
+        qperf.QperfSpec,
+        qperf.run,
+        TimeSource.NONE,
+        count=1,
+        overlapping=False,
+        measures=qperf.MEASURES,
     ),
 }
