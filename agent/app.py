@@ -19,6 +19,7 @@ from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
 from agent.net.counter_reader import CounterReader
+from agent.net.memory import give_back, one_arena
 from agent.net.network import SystemNetwork
 from agent.net.procfs import ProcRoot
 from agent.net.reflect import StampReflector
@@ -130,6 +131,7 @@ class Agent:
             site = await self._serve()
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work) for work in self._works()]
+                give_back()
                 notify("READY=1")
                 _LOG.info("agent started", extra=self._described())
                 await stop.wait()
@@ -249,6 +251,7 @@ async def _watchdog() -> None:
 
 async def main(config: Config, load: Callable[[], Config]) -> None:
     """Run one agent until SIGTERM or SIGINT; SIGHUP reloads."""
+    one_arena()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     agent = Agent(config, load)
