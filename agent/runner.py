@@ -67,7 +67,7 @@ def _job(node: str, peer: Peer, spec: ProbeSpec, family: Family, host: str) -> J
     return Job(
         series=SeriesKey(node, peer.name, spec.kind, family, PROBES[spec.kind].time_source),
         host=host,
-        port=peer.port,
+        port=PROBES[spec.kind].default_port or peer.port,
         limit_ns=None if peer.limit_seconds is None else round(peer.limit_seconds * NS),
         batch=(spec.kind, spec.timeout_seconds, options),
         interval_ns=round(spec.interval_seconds * NS),
@@ -210,7 +210,7 @@ class Runner:
             return None
         if not PROBES[job.series.probe].overlapping:
             self._running.add(job.key)
-        return Target(job.series.destination, family, address, job.port, job.limit_ns)
+        return Target(job.series.destination, family, address, job.port, job.limit_ns, job.host)
 
     async def _run_burst(self, jobs: dict[Target, Job]) -> None:
         """Run one probe function over these targets; whatever it does, each job ends exactly once."""

@@ -29,7 +29,8 @@ UNREACHABLE_ERRNOS = frozenset(
 class Target:
     """Where one probe goes: a peer of the fleet by name, at one literal address.
 
-    limit_ns: round-trip time that the SLA allows on this path; None where none is known.
+    limit_ns: round-trip time that the SLA allows on this path; None where none is known. host: the name or address
+    that it was given by.
     """
 
     destination: str
@@ -37,6 +38,7 @@ class Target:
     address: str
     port: int
     limit_ns: int | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

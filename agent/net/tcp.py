@@ -90,7 +90,7 @@ class _Burst:
     def start(self, index: int, connect: Connect) -> None:
         started = time.monotonic_ns()
         try:
-            sock = _open_socket(connect)
+            sock = open_socket(connect)
         except OSError as error:
             self._done(
                 index,
@@ -131,7 +131,7 @@ class _Burst:
     def _end(self, fd: int, code: int | None = None) -> None:
         index, sock, started = self._open.pop(fd)
         elapsed = time.monotonic_ns() - started
-        handshake = _read_handshake(sock, code, elapsed)
+        handshake = read_handshake(sock, code, elapsed)
         self._poller.unregister(fd)
         sock.close()
         self._done(index, handshake)
@@ -139,7 +139,7 @@ class _Burst:
             self._all_ended.set_result(None)
 
 
-def _open_socket(connect: Connect) -> socket.socket:
+def open_socket(connect: Connect) -> socket.socket:
     family = socket.AF_INET6 if ":" in connect.address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -155,7 +155,7 @@ def _open_socket(connect: Connect) -> socket.socket:
     return sock
 
 
-def _read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> Handshake:
+def read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> Handshake:
     """TCP_INFO first, SO_ERROR after: a peer that resets at once leaves ECONNRESET beside a good RTT."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if code is None else code

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.probes import icmp, mtu, syn, tcp, trace, udp
+from agent.probes import icmp, mtu, syn, tcp, tls, trace, udp
 from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
 
@@ -20,6 +20,7 @@ class Probe:
     has_port: its target is HOST:PORT; count: how many a probe by hand sends unless told; overlapping: False for
     a probe that must have ended before the next one to the same peer starts (that one is then skipped).
     fleet_only: by hand it refuses targets that are no peers. show: lines for people, of a result that is a table.
+    default_port: where the target names none; a peer's own port, its agent's, is not meant.
     """
 
     summary: str
@@ -31,6 +32,7 @@ class Probe:
     overlapping: bool = True
     measures: tuple[Measure, ...] = ()
     fleet_only: bool = False
+    default_port: int | None = None
     show: Callable[[Mapping[str, Any]], list[str]] | None = None
 
 
@@ -201,5 +203,14 @@ PROBES: dict[str, Probe] = {
         overlapping=False,
         measures=trace.MEASURES,
         show=trace.as_table,
+    ),
+    "tls": Probe(
+        "TLS handshake apart from TCP's, certificate, chain, name and resumption.",
+        tls.Options,
+        tls.run,
+        TimeSource.USER,
+        default_port=443,
+        count=1,
+        measures=tls.MEASURES,
     ),
 }
