@@ -11,7 +11,7 @@ run: .venv/ready ## one collector and one agent on this machine, a live table; T
 	@$(BIN)/python deploy/local.py $(if $(HERE),--here "$(HERE)") $(TARGETS)
 
 world: .venv/ready debian ## five cities in network namespaces with emulated delays (root), page left open
-	@$(BIN)/python -m tests.lab.five_cities
+	@PYTHONPATH=tests:. $(BIN)/python tests/lab/five_cities.py
 
 test: .venv/ready debian ## every test that this machine can run
 	@$(BIN)/python -m pytest
@@ -25,7 +25,7 @@ types: .venv/ready ## strict typing
 	@$(BIN)/mypy
 
 golden: .venv/ready ## rewrite generated docs and golden files; review them in the diff
-	@$(BIN)/python -m tests.regenerate
+	@PYTHONPATH=.:tests $(BIN)/python -m regenerate
 
 bench: .venv/ready debian ## the figures, as ratios within one run
 	@$(BIN)/python -m pytest -m bench -s

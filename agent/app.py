@@ -2,26 +2,30 @@
 
 import asyncio
 import logging
+import os
 import signal
 import time
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
-from agent import __version__, exporter
-from agent import config as configuration
+from agent import __version__, exporter, log
 from agent.assignment import KeptAssignment, follow
 from agent.clock import SystemClock
 from agent.config import Config, listen_address
-from agent.hostcounters import Reading
 from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
+from agent.net.counter_reader import CounterReader
 from agent.net.network import SystemNetwork
+from agent.net.procfs import ProcRoot
 from agent.net.reflect import StampReflector
 from agent.net.resolve import Resolver
 from agent.net.respond import Responder
 from agent.net.systemd import notify, watchdog_seconds
+from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
@@ -38,28 +42,34 @@ _FIXED_WHILE_RUNNING = (
 
 
 class Agent:
-    """One running agent. Make it inside the loop. Raises OSError when an address or directory cannot be had."""
+    """One running agent. Make it inside the loop, close it there.
 
-    def __init__(self, path: Path, config: Config) -> None:
-        self._path = path
-        self._config = config
+    load: reads the configuration again for a reload; raises ConfigError.
+    """
+
+    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
+        """Raises OSError when an address, a directory or the collector's CA cannot be had; nothing is left open."""
+        self._started = self._config = config
+        self._load = load
+        self._planning = asyncio.Lock()
         self._clock = SystemClock()
         self._assigned = Assignment(config.node)
-        self._network = SystemNetwork()
         self._resolver = Resolver(config.resolve_interval_seconds)
+        state = Path(config.state_directory)
+        self._kept = KeptAssignment(state / "assignment.json", config.node)
+        responder = self._make_responder()
+        try:
+            spool, self._collector = self._make_link(state)
+        except OSError:
+            if responder is not None:
+                responder.close()
+            raise
+        self._network = SystemNetwork()
+        self._counters = CounterReader(ProcRoot(Path("/")), self._clock)
         ledger = Ledger()
         runner = Runner(ledger, self._network, self._resolver, self._clock, config.tick_seconds)
-        state = Path(config.state_directory)
-        link = config.collector
-        self._collector: Collector | None = None
-        self._kept = KeptAssignment(state / "assignment.json")
-        spool, pusher = None, None
-        if link is not None:
-            spool = Spool(state / "spool", config.spool.max_bytes, config.spool.max_age_hours * 3600)
-            self._collector = Collector(link.url, Path(link.token_file), link.ca_file, link.timeout_seconds)
-            pusher = Pusher(spool, self._collector)
         minutes = Minutes(
-            config.node, config.window_seconds, ledger, runner, spool, self._clock, self._read_host
+            config.node, config.window_seconds, ledger, runner, spool, self._clock, self._counters.read
         )
         self.view = exporter.View(
             self._assigned,
@@ -67,17 +77,26 @@ class Agent:
             runner,
             minutes,
             spool,
-            pusher,
-            self._make_responder(),
+            None if spool is None or self._collector is None else Pusher(spool, self._collector),
+            responder,
             self._make_reflector(),
+            Passive(self._resolver, self._clock, ProcRoot(Path("/"))),
             reload_wall_s=time.time(),
         )
+
+    def _make_link(self, state: Path) -> tuple[Spool | None, Collector | None]:
+        """Where windows wait and where they go; nothing without a collector."""
+        link, limits = self._config.collector, self._config.spool
+        if link is None:
+            return None, None
+        spool = Spool(state / "spool", limits.max_bytes, limits.max_age_hours * 3600)
+        return spool, Collector(link.url, Path(link.token_file), link.ca_file, link.timeout_seconds)
 
     def _make_responder(self) -> Responder | None:
         settings = self._config.responder
         if not settings.enabled:
             return None
-        host, port = listen_address(settings.listen_address, str(self._path), "responder.listen_address")
+        host, port = listen_address(settings.listen_address, "responder", "listen_address")
         try:
             return Responder(host, port, settings.connections_per_second)
         except OSError as error:
@@ -87,76 +106,77 @@ class Agent:
         settings = self._config.responder
         if not settings.enabled or settings.udp == "off":
             return None
-        host, port = listen_address(settings.listen_address, str(self._path), "responder.listen_address")
+        host, port = listen_address(settings.listen_address, "responder", "listen_address")
         key = None
         if settings.udp_key_file is not None:
             try:
                 key = key_of(self._network.read_secret(settings.udp_key_file))
             except (OSError, ValueError) as error:
-                raise ConfigError(str(self._path), "responder.udp_key_file", str(error)) from error
+                raise ConfigError("responder", "udp_key_file", str(error)) from error
         admits = self._resolver.knows if settings.udp == "peers" else _anybody
         try:
             return StampReflector(host, port, settings.udp_packets_per_second, key, admits)
         except OSError as error:
             raise _cannot_listen(f"{settings.listen_address}/udp", error) from error
 
-    def _read_host(self) -> Reading:
-        return Reading(wall_ns=self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
-
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stop is set, then flush and return. Raises OSError when the exporter cannot listen."""
-        link = self._config.collector
-        kept = self._kept.load() if link else None
-        if kept is not None:
-            self._assigned = kept[0]
-        await self._plan()
-        site = await self._serve()
+        site = None
         try:
+            kept = self._kept.load() if self._config.collector else None
+            if kept is not None:
+                self._assigned = kept[0]
+            await self._plan()
+            site = await self._serve()
             async with asyncio.TaskGroup() as group:
-                works = [
-                    self.view.runner.run(),
-                    self._resolver.keep_fresh(),
-                    self.view.minutes.run(self.view.pusher),
-                    _watchdog(),
-                ]
-                if link is not None and self._collector is not None and self.view.pusher is not None:
-                    works.append(self.view.pusher.run())
-                    interval = link.assignment_interval_seconds
-                    works.append(
-                        follow(self._collector, self._kept, self._config.node, interval, self._assign)
-                    )
-                tasks = [group.create_task(work) for work in works]
+                tasks = [group.create_task(work) for work in self._works()]
                 notify("READY=1")
-                _LOG.info(
-                    "agent started",
-                    extra={
-                        "node": self._config.node,
-                        "version": __version__,
-                        "peers": len(self.view.assignment.peers),
-                    },
-                )
+                _LOG.info("agent started", extra=self._described())
                 await stop.wait()
                 notify("STOPPING=1")
                 for task in tasks:
                     task.cancel()
         finally:
             await self._close(site)
+        _LOG.info("agent stopped")
+
+    def _works(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """All that runs for as long as the agent does."""
+        yield self.view.runner.run()
+        yield self._resolver.keep_fresh()
+        yield self.view.minutes.run(self.view.pusher)
+        yield _watchdog()
+        if self.view.passive is not None:
+            yield self.view.passive.run(lambda: self.view.assignment.peers)
+            if self._collector is not None:
+                yield self.view.passive.run_facts(self.view.minutes.send_facts)
+        link = self._config.collector
+        if link is not None and self._collector is not None and self.view.pusher is not None:
+            yield self.view.pusher.run()
+            yield follow(self._collector, self._kept, link.assignment_interval_seconds, self._assign)
+
+    def _described(self) -> dict[str, object]:
+        return {
+            "node": self._config.node,
+            "version": __version__,
+            "peers": len(self.view.assignment.peers),
+        }
 
     async def reload(self) -> None:
         """Read the configuration file again; a bad one changes nothing and says so."""
         try:
-            fresh = configuration.load(self._path)
+            fresh = self._load()
         except ConfigError as error:
             self.view.reload_ok = False
             _LOG.error("configuration not reloaded, the old one stays", extra={"error": str(error)})
             return
         ignored = [
-            name for name in _FIXED_WHILE_RUNNING if getattr(fresh, name) != getattr(self._config, name)
+            name for name in _FIXED_WHILE_RUNNING if getattr(fresh, name) != getattr(self._started, name)
         ]
         if ignored:
             _LOG.warning("changes that need a restart are not in effect", extra={"keys": ",".join(ignored)})
         self._config = fresh
-        logging.getLogger().setLevel(fresh.log.level.upper())
+        log.configure(fresh.log.level, fresh.log.format)
         await self._plan()
         self.view.reload_ok, self.view.reload_wall_s = not ignored, time.time()
         _LOG.info("configuration reloaded", extra={"peers": len(self.view.assignment.peers)})
@@ -166,20 +186,24 @@ class Agent:
         await self._plan()
 
     async def _plan(self) -> None:
-        """Own peers first; the collector's beside them, where no own peer has the name."""
-        own = self._config.own_assignment()
-        named = {peer.name for peer in own.peers}
-        peers = (*own.peers, *(peer for peer in self._assigned.peers if peer.name not in named))
-        rate = min(own.max_probes_per_second, self._assigned.max_probes_per_second)
-        assignment = Assignment(own.node, peers, rate)
-        await self.view.runner.plan(assignment)
-        self.view.assignment = assignment
+        """Own peers first; the collector's beside them, where no own peer has the name.
+
+        One at a time: names are looked up meanwhile, and an older plan must not end after a newer one.
+        """
+        async with self._planning:
+            own = self._config.own_assignment()
+            named = {peer.name for peer in own.peers}
+            peers = (*own.peers, *(peer for peer in self._assigned.peers if peer.name not in named))
+            rate = min(own.max_probes_per_second, self._assigned.max_probes_per_second)
+            assignment = Assignment(self._started.node, peers, rate)
+            await self.view.runner.plan(assignment)
+            self.view.assignment = assignment
 
     async def _serve(self) -> web.AppRunner | None:
         settings = self._config.exporter
         if not settings.listen_address:
             return None
-        host, port = listen_address(settings.listen_address, str(self._path), "exporter.listen_address")
+        host, port = listen_address(settings.listen_address, "exporter", "listen_address")
         try:
             return await exporter.serve(exporter.application(self.view, settings.telemetry_path), host, port)
         except OSError as error:
@@ -201,8 +225,8 @@ class Agent:
             await site.cleanup()
         if self._collector is not None:
             await self._collector.close()
+        self._counters.close()
         self._network.close()
-        _LOG.info("agent stopped")
 
 
 def _anybody(_address: str) -> bool:
@@ -210,7 +234,9 @@ def _anybody(_address: str) -> bool:
 
 
 def _cannot_listen(address: str, error: OSError) -> OSError:
-    return OSError(error.errno, f"cannot listen on {address}: {error.strerror or error}")
+    code = error.errno or 0
+    reason = os.strerror(code) if code > 0 else error.strerror or str(error)
+    return OSError(error.errno, f"cannot listen on {address}: {reason}")
 
 
 async def _watchdog() -> None:
@@ -221,17 +247,19 @@ async def _watchdog() -> None:
         await asyncio.sleep(period / 2)
 
 
-async def main(path: Path, config: Config) -> None:
+async def main(config: Config, load: Callable[[], Config]) -> None:
     """Run one agent until SIGTERM or SIGINT; SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    agent = Agent(path, config)
+    agent = Agent(config, load)
     reloads: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        await agent.reload()
-        notify("READY=1")
+        try:
+            await agent.reload()
+        finally:
+            notify("READY=1")
 
     def on_hangup() -> None:
         task = loop.create_task(reload())

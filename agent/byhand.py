@@ -150,7 +150,7 @@ async def find_address(host: str, family: str | None) -> tuple[str, Family]:
     reason = ""
     for each in wanted:
         try:
-            return await lookup(host, each), each
+            return (await lookup(host, each))[0], each
         except OSError as error:
             reason = error.strerror or str(error)
     raise OSError(None, f"{host}: {reason}")

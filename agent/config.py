@@ -1,5 +1,7 @@
 """agent.toml: one typed model. Reading the file is all the IO there is here."""
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +11,8 @@ from agent.probes import PROBES
 from agent.wire.assignment import Assignment, Peer, Port, ProbeSpec, Seconds
 from agent.wire.series import Name
 from agent.wire.settings import ConfigError, convert, decode_toml
+
+_HOST_NAME = re.compile(r"(?=.{1,253}$)(?!.*:)[^\s.]{1,63}(\.[^\s.]{1,63})*\.?")
 
 MIN_INTERVAL_SECONDS = 0.2
 """Hard floor: below it a probe becomes load on somebody else's host."""
@@ -70,7 +74,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     spool: Spool = Spool()
     log: Log = Log()
     window_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 60
-    tick_seconds: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1
+    tick_seconds: Annotated[float, msgspec.Meta(ge=0.01, le=0.1)] = 0.1
     resolve_interval_seconds: Seconds = 60.0
     max_probes_per_second: Annotated[float, msgspec.Meta(gt=0, le=10000)] = 200.0
     peers: tuple[Peer, ...] = ()
@@ -82,17 +86,38 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def load(path: Path) -> Config:
     """The configuration in a file. Raises ConfigError: unreadable, not TOML, or refused, with the key path."""
+    where = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from error
+        raise ConfigError(where, "", f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(str(path), "", "not UTF-8 text") from error
-    config = decode_toml(text, Config, str(path))
-    if 60 % config.window_seconds:
-        raise ConfigError(str(path), "window_seconds", f"must divide 60, {config.window_seconds} does not")
-    check_assignment(config.own_assignment(), str(path))
+        raise ConfigError(where, "", "not UTF-8 text") from error
+    config = decode_toml(text, Config, where)
+    _check(config, where)
     return config
+
+
+def override(config: Config, listen: str | None, log_level: Any, log_format: Any) -> Config:
+    """The configuration with what the command line says instead; None says nothing. Raises ConfigError."""
+    exporter, log = config.exporter, config.log
+    if listen is not None:
+        if listen:
+            listen_address(listen, "--web.listen-address", "")
+        exporter = msgspec.structs.replace(exporter, listen_address=listen)
+    log = Log(log_level or log.level, log_format or log.format)
+    return msgspec.structs.replace(config, exporter=exporter, log=log)
+
+
+def _check(config: Config, where: str) -> None:
+    """What types alone do not say."""
+    if 60 % config.window_seconds:
+        raise ConfigError(where, "window_seconds", f"must divide 60, {config.window_seconds} does not")
+    if config.exporter.listen_address:
+        listen_address(config.exporter.listen_address, where, "exporter.listen_address")
+    if config.responder.enabled:
+        listen_address(config.responder.listen_address, where, "responder.listen_address")
+    check_assignment(config.own_assignment(), where)
 
 
 def check_assignment(assignment: Assignment, where: str) -> None:
@@ -103,8 +128,28 @@ def check_assignment(assignment: Assignment, where: str) -> None:
         if peer.name in seen:
             raise ConfigError(where, f"{key}.name", f"{peer.name} is listed twice")
         seen.add(peer.name)
+        for field, family in (("ipv4", 4), ("ipv6", 6)):
+            _check_host(getattr(peer, field), family, where, f"{key}.{field}")
+        kinds: set[str] = set()
         for position, spec in enumerate(peer.probes):
+            if spec.kind in kinds:
+                raise ConfigError(where, f"{key}.probes[{position}].kind", f"{spec.kind} is listed twice")
+            kinds.add(spec.kind)
             probe_options(spec, where, f"{key}.probes[{position}]")
+
+
+def _check_host(host: str | None, family: int, where: str, key: str) -> None:
+    """A literal address of this family, or something that can be a host name."""
+    if host is None:
+        return
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host):
+            raise ConfigError(where, key, f"{host!r} is neither an address nor a host name") from None
+    else:
+        if version != family:
+            raise ConfigError(where, key, f"{host} is not an IPv{family} address")
 
 
 def probe_options(spec: ProbeSpec, where: str, key: str) -> Any:

@@ -10,15 +10,17 @@ from datetime import UTC, datetime
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from agent import __version__
+from agent import __version__, kernel_exposition
 from agent.clock import NS
 from agent.exposition import Exposition
 from agent.ledger import Ledger
 from agent.minutes import Minutes
+from agent.net.listen import listening_socket
 from agent.net.reflect import StampReflector
 from agent.net.respond import Responder
+from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
@@ -37,6 +39,7 @@ class View:
     pusher: Pusher | None = None
     responder: Responder | None = None
     reflector: StampReflector | None = None
+    passive: Passive | None = None
     reload_ok: bool = True
     reload_wall_s: float = 0.0
     exposition: Exposition = field(default_factory=Exposition)
@@ -172,15 +175,23 @@ def application(view: View, telemetry_path: str) -> web.Application:
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        openmetrics = content_type.startswith("application/openmetrics-text")
         mesh = view.exposition.render(
             view.ledger.totals,
             view.assignment.peers,
             view.runner.delays,
-            openmetrics=content_type.startswith("application/openmetrics-text"),
+            openmetrics=openmetrics,
         )
+        if view.passive is not None:
+            mesh += kernel_exposition.render(
+                view.passive.tcp,
+                view.passive.sockets,
+                {peer.name for peer in view.assignment.peers},
+                openmetrics=openmetrics,
+            )
         body = mesh + encode(registry)
         headers = {"Content-Type": content_type}
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        if gzip_accepted(request.headers.get("Accept-Encoding", "")):
             body = await asyncio.to_thread(gzip.compress, body, 1)
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, headers=headers)
@@ -210,13 +221,10 @@ def application(view: View, telemetry_path: str) -> web.Application:
 
 async def serve(app: web.Application, host: str | None, port: int) -> web.AppRunner:
     """Start serving; the caller cleans the returned runner up. Raises OSError when the address is taken."""
+    listening = listening_socket(host, port)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
+    await web.SockSite(runner, listening).start()
     return runner
 
 

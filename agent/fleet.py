@@ -33,19 +33,21 @@ def peers_of(config: Path) -> list[Peer]:
     """The peers that an agent with this configuration file probes. Raises ConfigError."""
     loaded = load(config)
     kept = (
-        KeptAssignment(Path(loaded.state_directory) / "assignment.json").load() if loaded.collector else None
+        KeptAssignment(Path(loaded.state_directory) / "assignment.json", loaded.node).load()
+        if loaded.collector
+        else None
     )
     return [*loaded.peers, *(kept[0].peers if kept else ())]
 
 
 async def addresses_of(peers: Iterable[Peer]) -> set[str]:
     """Every address of these peers; names that do not resolve have none."""
-    addresses = set()
+    addresses: set[str] = set()
     for peer in peers:
         for name, family in ((peer.ipv4, Family.IPV4), (peer.ipv6, Family.IPV6)):
             if name is not None:
                 try:
-                    addresses.add(canonical(await lookup(name, family)))
+                    addresses.update(map(canonical, await lookup(name, family)))
                 except OSError:
                     continue
     return addresses

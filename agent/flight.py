@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LATE_NS = 30_000_000_000
 """An answer this long after the deadline is still counted as late; after it the probe is forgotten."""
+LATE_HELP = "Answers up to 30 s after the deadline, already counted as timeout."
 DUPLICATE_NS = 900_000_000
 """A second answer is a duplicate this long after the first; TCP sends a SYN-ACK again after 1 s (RFC 6298)."""
 CLOCK_STEP_NS = 100_000

@@ -1,6 +1,6 @@
 """The facts of this host, or of another host's captured tree: stable things that advice and fleet comparison need.
 
-Counters that move are no facts; they are read by agent.net.counters. Names, units and sources: docs/facts.md.
+Counters that move are no facts; they are read by agent.net.counter_reader. Names, units and sources: docs/facts.md.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,6 @@ from agent.facts.overlays import note_overlays
 from agent.facts.processor import note_processor
 from agent.facts.routes import note_routes
 from agent.facts.system import note_system
-from agent.net.cloud_metadata import cloud_metadata
 from agent.net.livehost import LiveHost
 from agent.net.procfs import ProcRoot
 from agent.wire.batch import Fact
@@ -56,6 +55,8 @@ def _note_all(notebook: Notebook, live: LiveHost | None) -> None:
 
 def _note_cloud(notebook: Notebook, metadata_url: str) -> None:
     """cloud.*, after all the rest: what the provider says of the machine."""
+    from agent.net.cloud_metadata import cloud_metadata  # noqa: PLC0415 - an HTTP client, for those who ask only
+
     answer = asked(partial(cloud_metadata, metadata_url))
     if isinstance(answer, Missing):
         notebook.note("cloud.provider", answer, metadata_url)

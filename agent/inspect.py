@@ -1,11 +1,13 @@
 """`inspect SOURCE [FILE]`: what a parser makes of one file, as plain values for JSON.
 
-SOURCES is the one list: name → "module:function" taking the file's bytes and returning JSON-ready values or
+SOURCES is the one list: name → "module:function" taking the file's bytes and returning typed or plain values, or
 raising ParseError. Modules are imported when asked for, so that none of them costs the running agent anything.
 """
 
 from importlib import import_module
 from typing import Any
+
+import msgspec
 
 SOURCES: dict[str, str] = {
     "netstat": "agent.kernel.netstat:parse_netstat",
@@ -15,11 +17,42 @@ SOURCES: dict[str, str] = {
     "ss": "agent.kernel.ss:inspect_ss",
     "iperf3": "agent.probes.iperf3_report:inspect",
     "pcap": "agent.kernel.capture:inspect",
+    "mtr": "agent.kernel.mtr:inspect",
+    "ping": "agent.kernel.ping:inspect",
+    "ripe-atlas": "agent.kernel.ripe_atlas:inspect",
+    "traceroute": "agent.kernel.traceroute:inspect",
     "qperf": "agent.probes.qperf:inspect",
+    "cgroup": "agent.kernel.cgroup:parse_cgroup",
+    "cni": "agent.kernel.overlay_config:parse_cni",
+    "conntrack": "agent.kernel.conntrack:parse_conntrack_stat",
+    "cpuinfo": "agent.kernel.cpuinfo:parse_cpuinfo",
+    "ethtool": "agent.kernel.ethtool:parse_settings",
+    "ethtool-driver": "agent.kernel.ethtool:parse_driver",
+    "ethtool-features": "agent.kernel.ethtool:parse_features",
+    "ethtool-statistics": "agent.kernel.ethtool:parse_statistics",
+    "flannel": "agent.kernel.overlay_config:parse_flannel_net_conf",
+    "flannel-subnet": "agent.kernel.overlay_config:parse_flannel_subnet_env",
+    "ip-address": "agent.kernel.ip_address:parse_ip_address",
+    "ip-route": "agent.kernel.route:parse_ip_route",
+    "ipv6-route": "agent.kernel.route:parse_ipv6_route",
+    "kubernetes-overlay": "agent.kernel.overlay_objects:parse_kubernetes_yaml",
+    "lscpu": "agent.kernel.lscpu:parse_lscpu",
+    "meminfo": "agent.kernel.meminfo:parse_meminfo",
+    "modules": "agent.kernel.modules:parse_modules",
+    "net-dev": "agent.kernel.net_dev:parse_net_dev",
+    "route": "agent.kernel.route:parse_route",
+    "softirqs": "agent.kernel.softirqs:parse_softirqs",
+    "softnet": "agent.kernel.softnet:parse_softnet",
+    "stat": "agent.kernel.stat:parse_stat",
+    "sysctl": "agent.kernel.sysctl:parse_sysctl",
+    "sysctl.d": "agent.kernel.sysctl:parse_sysctl_file",
+    "vmstat": "agent.kernel.meminfo:parse_vmstat",
+    "wg-quick": "agent.kernel.overlay_config:parse_wg_quick",
 }
 
 
 def inspect(source: str, data: bytes) -> Any:
     """The parsed content of data as JSON-ready values. Raises KeyError (unknown source) or ParseError."""
     module, _, function = SOURCES[source].partition(":")
-    return getattr(import_module(module), function)(data)
+    result = getattr(import_module(module), function)(data)
+    return msgspec.to_builtins(result, str_keys=True, order="deterministic", enc_hook=str)

@@ -3,6 +3,7 @@
 The totals feed /metrics and only ever grow; the open window becomes wire Windows when the minute closes.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,29 +31,44 @@ class Tally:
     def add(
         self, sample: Sample, limit_ns: int | None, count: int = 1, measures: tuple[Measure, ...] = ()
     ) -> None:
-        """Count a sample; count > 1 only for samples without a time."""
+        """Count a sample; count > 1 only for samples without a time.
+
+        Raises ValueError or TypeError, with nothing counted, for a value that the wire would refuse.
+        """
+        rtt_ns = sample.rtt_ns
+        if rtt_ns is not None and rtt_ns < 0:
+            raise ValueError(f"a round-trip time cannot be {rtt_ns} ns")
+        found = () if sample.result is None else tuple(_found(sample.result, measures))
         self.outcomes[sample.outcome] = self.outcomes.get(sample.outcome, 0) + count
-        if sample.result is not None:
-            self._keep(sample.result, measures)
-        if sample.rtt_ns is None:
+        for measure, value in found:
+            self._keep(measure, value)
+        if rtt_ns is None:
             return
-        self.rtt.add(sample.rtt_ns)
+        self.rtt.add(rtt_ns)
         if limit_ns is not None:
             self.limit_ns = limit_ns
             self.judged += 1
-            self.over_limit += sample.rtt_ns > limit_ns
+            self.over_limit += rtt_ns > limit_ns
 
-    def _keep(self, result: Mapping[str, Any], measures: tuple[Measure, ...]) -> None:
-        for measure in measures:
-            value = result.get(measure.name)
-            if value is None:
-                continue
-            if measure.kind == "gauge":
-                self.gauges[measure.name] = float(value)
-            elif measure.kind == "counter":
-                self.counters[measure.name] = self.counters.get(measure.name, 0) + int(value)
-            else:
-                self.times.setdefault(measure.name, Histogram()).add(int(value))
+    def _keep(self, measure: Measure, value: float) -> None:
+        if measure.kind == "gauge":
+            self.gauges[measure.name] = value
+        elif measure.kind == "counter":
+            self.counters[measure.name] = self.counters.get(measure.name, 0) + int(value)
+        else:
+            self.times.setdefault(measure.name, Histogram()).add(int(value))
+
+
+def _found(result: Mapping[str, Any], measures: tuple[Measure, ...]) -> Iterator[tuple[Measure, float]]:
+    """The measures that the sample has, as finite numbers: gauges as float, counters and times as int."""
+    for measure in measures:
+        value = result.get(measure.name)
+        if value is None:
+            continue
+        number = float(value) if measure.kind == "gauge" else int(value)
+        if not math.isfinite(number) or (measure.kind != "gauge" and number < 0):
+            raise ValueError(f"{measure.name} cannot be {value}")
+        yield measure, number
 
 
 class Ledger:
@@ -67,12 +83,14 @@ class Ledger:
         self.totals.setdefault(series, Tally())
 
     def record(self, series: SeriesKey, sample: Sample, limit_ns: int | None, count: int = 1) -> None:
-        """Count a sample in the open window, and in the totals unless its peer has left meanwhile."""
-        tally = self._open.get(series)
-        if tally is None:
-            tally = self._open[series] = Tally()
+        """Count a sample in the open window, and in the totals unless the series has left meanwhile.
+
+        Raises ValueError or TypeError, with nothing counted, for a sample with impossible numbers.
+        """
+        tally = self._open.get(series) or Tally()
         measures = PROBES[series.probe].measures
         tally.add(sample, limit_ns, count, measures)
+        self._open[series] = tally
         total = self.totals.get(series)
         if total is not None:
             total.add(sample, limit_ns, count, measures)
@@ -82,10 +100,10 @@ class Ledger:
         closed, self._open = self._open, {}
         return list(_windows(closed, start_s, length_s, quality))
 
-    def keep_only(self, destinations: Iterable[str]) -> None:
-        """Drop the totals of peers that left. Their open window still closes as usual."""
-        wanted = set(destinations)
-        self.totals = {series: tally for series, tally in self.totals.items() if series.destination in wanted}
+    def keep_only(self, series: Iterable[SeriesKey]) -> None:
+        """Drop the totals of series that are not measured any more. Their open window still closes as usual."""
+        wanted = set(series)
+        self.totals = {series: tally for series, tally in self.totals.items() if series in wanted}
 
 
 def _windows(

@@ -68,6 +68,7 @@ class Minutes:
         self._held: list[_Closed] = []
         self._facts: list[Fact] = []
         self._minute = minute_at(clock.wall_ns(), clock.mono_ns(), length_s)
+        self._closing = asyncio.Lock()
         self.closed_windows = 0
         self.lost_windows = 0
         self.spool_error = ""
@@ -81,12 +82,22 @@ class Minutes:
         """Close each window as it ends, for ever."""
         while True:
             await self._clock.sleep_until(self._minute.end_mono_ns)
-            await self.close()
+            await asyncio.shield(asyncio.create_task(self.close()))
             if pusher is not None:
                 pusher.wake()
 
     async def close(self) -> None:
-        """Close the open window now and make it durable; a disk that takes nothing is tried again next time."""
+        """Close the open window now and make it durable; a disk that takes nothing is tried again next time.
+
+        One at a time, and not to be cancelled: a batch half-way to the disk would be written twice.
+        """
+        async with self._closing:
+            closed = self._close_window()
+            if closed.windows or closed.facts or closed.events:
+                self._held.append(closed)
+            await self._store_held()
+
+    def _close_window(self) -> _Closed:
         after = self._read_host()
         delays = self._runner.take_delays()
         delay_ns = delays.quantile_ns(0.99)
@@ -98,10 +109,7 @@ class Minutes:
         self._minute = minute_at(after.wall_ns, after.mono_ns, self._length_s)
         self._look_closer(windows)
         facts, self._facts = self._facts, []
-        events = self._runner.take_events()
-        if windows or facts or events:
-            self._held.append(_Closed(windows, facts, events))
-        await self._store_held()
+        return _Closed(windows, facts, self._runner.take_events())
 
     def _look_closer(self, windows: list[Window]) -> None:
         """A path whose figures stepped gets its route traced at once, however long until the next trace is due."""
@@ -126,17 +134,21 @@ class Minutes:
             del self._held[0]
             self.spool_error = ""
 
-    async def _store(self, spool: Spool, closed: "_Closed") -> None:
+    async def _store(self, spool: Spool, closed: _Closed) -> None:
         batch = Batch(
             SCHEMA, self._node, spool.boot, spool.next_sequence, closed.windows, closed.facts, closed.events
         )
         body = await asyncio.to_thread(encode, batch)
+        about = {
+            "boot": spool.boot,
+            "sequence": spool.next_sequence,
+            "windows": len(closed.windows),
+            "probes": sum(sum(window.outcomes.values()) for window in closed.windows),
+        }
+        _LOG.debug("batch closed", extra=about)
         stored = await spool.append(body, len(closed.windows))
         self.closed_windows += stored.windows
-        _LOG.debug(
-            "batch spooled",
-            extra={"boot": stored.boot, "sequence": stored.sequence, "windows": stored.windows},
-        )
+        _LOG.debug("batch spooled", extra=about)
 
     def _cannot_store(self, error: OSError) -> None:
         if not self.spool_error:

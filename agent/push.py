@@ -1,8 +1,9 @@
 """Spooled batches to the collector.
 
-Batches go one at a time, oldest first, and are deleted on 2xx. A collector that is away, busy or full (no
-connection, 429, 5xx) or that does not know the token (401, 403) is tried again with jittered backoff; a batch
-that it can never accept (other 4xx) is set aside so that it does not block those behind it.
+Batches go one at a time, oldest first, and are deleted on 2xx. A batch that the collector has read and can never
+accept (400, 413, 415, 422) is set aside so that it does not block those behind it. Everything else is tried again
+with jittered backoff: a collector that is away, busy or full, a token it does not know, and an answer that is not
+the collector's at all, such as the redirect or the 404 of a proxy on the way.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from agent.spool import Spool, Stored
 
 _LOG = logging.getLogger("agent.push")
 _FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS = 1.0, 60.0
-_RETRIED = frozenset({401, 403, 404, 408, 425, 429})
+_REFUSED_FOR_GOOD = frozenset({400, 413, 415, 422})
 
 
 @dataclass(slots=True)
@@ -50,8 +51,11 @@ class Pusher:
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             self._appended.clear()
-            if await self.drain():
+            sent_before = self.state.sent_batches
+            emptied = await self.drain()
+            if self.state.sent_batches > sent_before:
                 backoff = _FIRST_BACKOFF_SECONDS
+            if emptied:
                 await self._appended.wait()
             else:
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -60,7 +64,11 @@ class Pusher:
     async def drain(self) -> bool:
         """Send until the spool is empty: True; False at the first failure that is worth another try."""
         while (batch := self._spool.oldest()) is not None:
-            body = await self._spool.read(batch)
+            try:
+                body = await self._spool.read(batch)
+            except OSError as error:
+                self._failed("spool", f"{batch.path.name}: {error.strerror or error}")
+                return False
             if body is not None and not await self._send(batch, body):
                 return False
         return True
@@ -79,7 +87,7 @@ class Pusher:
             self.state.last_error = ""
             return True
         self._failed(f"http_{status}", words)
-        if status >= 500 or status in _RETRIED:
+        if status not in _REFUSED_FOR_GOOD:
             return False
         _LOG.error(
             "collector refused a batch for good",

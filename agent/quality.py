@@ -43,10 +43,11 @@ THRESHOLDS: dict[str, Threshold] = {
         ),
         Threshold(
             flag="schedule_delay_seconds",
-            over=0.010,
+            over=0.250,
             compared="99th percentile of how late the agent woke for its probes",
             figure="the same, in seconds",
-            reason="one tick of a 100 Hz kernel; above it the process waited for a CPU, not for a packet",
+            reason="the kernel's times do not depend on when the agent wakes (measured: no change at 25 ms), but an "
+            "agent kept waiting this long shares its CPU with work that delays the kernel's receive path too",
         ),
         Threshold(
             flag="clock_step_seconds",

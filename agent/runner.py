@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from agent.clock import NS, Clock
 from agent.config import probe_options
@@ -14,7 +16,7 @@ from agent.net.network import Network
 from agent.net.resolve import Resolver
 from agent.probes import PROBES
 from agent.sample import Burst, Sample, Target
-from agent.schedule import Entry, RateCap, Schedule
+from agent.schedule import Entry, FairShare, RateCap, Schedule
 from agent.wire.assignment import Assignment, Peer, ProbeSpec
 from agent.wire.batch import Event
 from agent.wire.histogram import Histogram
@@ -92,6 +94,7 @@ class Runner:
         self._jobs: dict[tuple[str, ...], Job] = {}
         self._schedule = Schedule(clock.wall_ns(), clock.mono_ns())
         self._cap = RateCap(1.0, clock.mono_ns())
+        self._fair = FairShare(1.0)
         self._bursts: set[asyncio.Task[None]] = set()
         self._memory: dict[str, dict[Target, Any]] = {}
         self._running: set[tuple[str, ...]] = set()
@@ -108,17 +111,43 @@ class Runner:
         self._jobs = jobs
         kinds = {(job.series.probe, job.series.family) for job in jobs.values()}
         self.unavailable = {key: reason for key, reason in self.unavailable.items() if key in kinds}
-        self._cap = RateCap(assignment.max_probes_per_second, self._clock.mono_ns())
+        self._limit_rate(assignment.max_probes_per_second)
         self._schedule.replace(
             (Entry(key, job.interval_ns) for key, job in jobs.items()), self._clock.mono_ns()
         )
-        stay = {job.series.destination for job in jobs.values()}
-        for memory in self._memory.values():
-            for target in [target for target in memory if target.destination not in stay]:
-                del memory[target]
-        self._ledger.keep_only(stay)
+        self._forget_targets()
+        self._ledger.keep_only(job.series for job in jobs.values())
         for job in jobs.values():
             self._ledger.expect(job.series)
+
+    def _limit_rate(self, per_second: float) -> None:
+        asked = sum(NS / job.interval_ns for job in self._jobs.values())
+        self._cap = RateCap(per_second, self._clock.mono_ns())
+        self._fair = FairShare(per_second / max(asked, per_second))
+        if asked > per_second:
+            _LOG.warning(
+                "the plan has more probes than max_probes_per_second, the same share of each is skipped",
+                extra={"asked_per_second": f"{asked:g}", "max_probes_per_second": f"{per_second:g}"},
+            )
+
+    def _forget_targets(self) -> None:
+        """Probes remember only targets that a job can still lead to."""
+        stay = {
+            (job.series.probe, target)
+            for job in self._jobs.values()
+            if (target := self._target(job)) is not None
+        }
+        for kind, memory in self._memory.items():
+            for target in [target for target in memory if (kind, target) not in stay]:
+                del memory[target]
+
+    def _target(self, job: Job) -> Target | None:
+        """Where this job's probes go now, None while its name has no address."""
+        family = job.series.family
+        address = self._resolver.address(job.host, family)
+        if address is None:
+            return None
+        return Target(job.series.destination, family, address, job.port, job.limit_ns, job.host)
 
     async def run(self) -> None:
         """Fire what is due at each tick, until cancelled; then give what is in flight its end and return."""
@@ -147,12 +176,14 @@ class Runner:
             return False
         target = self._admit(job, 0, self._clock.mono_ns())
         if target is not None:
-            self._start({target: job})
+            self._start_burst({target: job})
         return target is not None
 
     def add_event(self, destination: str, family: Family, kind: str, detail: Mapping[str, Any]) -> None:
-        """Keep something about a path as evidence."""
-        self._events.append(Event(self._clock.wall_ns() // NS, kind, dict(detail), destination, family))
+        """Keep it for the next batch, as the wire will show it: what cannot be sent is its maker's error, here."""
+        wall_s = max(self._clock.wall_ns(), 0) // NS
+        event = Event(wall_s, kind, dict(detail), destination, family)
+        self._events.append(msgspec.json.decode(msgspec.json.encode(event), type=Event))
 
     def take_events(self) -> list[Event]:
         """What probes gave as evidence since this was last asked."""
@@ -185,57 +216,73 @@ class Runner:
             if target is not None:
                 bursts.setdefault(job.batch, {})[target] = job
         for jobs in bursts.values():
-            self._start(jobs)
-
-    def _start(self, jobs: dict[Target, Job]) -> None:
-        task = asyncio.create_task(self._run_burst(jobs))
-        self._bursts.add(task)
-        task.add_done_callback(self._bursts.discard)
+            self._start_burst(jobs)
 
     def _admit(self, job: Job, missed: int, now_ns: int) -> Target | None:
         """Where to send now; None when the probe ended here, unsent."""
         if missed:
             self._end(job, Sample(Outcome.SKIPPED, detail="overdue by a whole interval"), missed)
-        family = job.series.family
-        address = self._resolver.address(job.host, family)
-        if address is None:
-            reason = self._resolver.error(job.host, family)
+        target = self._target(job)
+        if target is None:
+            reason = self._resolver.error(job.host, job.series.family)
             self._end(job, Sample(Outcome.UNRESOLVED, detail=f"{job.host}: {reason}"))
             return None
         if job.key in self._running:
             self._end(job, Sample(Outcome.SKIPPED, detail="the one before is still running"))
             return None
-        if not self._cap.allow(now_ns):
+        if not self._fair.has_turn(job.key) or not self._cap.allow(now_ns):
             self._end(job, Sample(Outcome.SKIPPED, detail="over max_probes_per_second"))
             return None
+        self._fair.sent(job.key)
         if not PROBES[job.series.probe].overlapping:
             self._running.add(job.key)
-        return Target(job.series.destination, family, address, job.port, job.limit_ns, job.host)
+        return target
 
-    async def _run_burst(self, jobs: dict[Target, Job]) -> None:
-        """Run one probe function over these targets; whatever it does, each job ends exactly once."""
-        kind, timeout_seconds, options = next(iter(jobs.values())).batch
+    def _start_burst(self, jobs: dict[Target, Job]) -> None:
+        """Run one probe function over these targets; whatever it does, each job ends exactly once.
+
+        The books are closed when the task is done, not inside it: a task that is cancelled before its first step
+        never runs a line.
+        """
         waiting = dict(jobs)
 
         def record(target: Target, sample: Sample) -> None:
-            self._end(waiting.pop(target), sample)
+            job = waiting.pop(target, None)
+            if job is None:
+                _LOG.error("a probe recorded what it was not asked for", extra={"target": str(target)})
+            else:
+                self._end_checked(job, sample)
 
-        why = Sample(Outcome.FAILED, detail="the probe ended without an outcome")
+        def settle(task: asyncio.Task[None]) -> None:
+            self._bursts.discard(task)
+            self._running.difference_update(job.key for job in jobs.values())
+            why = _reason_of_end(task)
+            for job in waiting.values():
+                self._end(job, why)
+            waiting.clear()
+
+        task = asyncio.create_task(self._run_probe(jobs, record))
+        self._bursts.add(task)
+        task.add_done_callback(settle)
+
+    async def _run_probe(self, jobs: dict[Target, Job], record: Callable[[Target, Sample], None]) -> None:
+        kind, timeout_seconds, options = next(iter(jobs.values())).batch
+        memory = self._memory.setdefault(kind, {})
         try:
-            memory = self._memory.setdefault(kind, {})
             await PROBES[kind].run(
                 Burst(options, timeout_seconds, list(jobs), self._network, record, self._event, memory)
             )
-        except asyncio.CancelledError:
-            why = Sample(Outcome.SKIPPED, detail="the agent was stopped")
-            raise
-        except Exception as error:  # noqa: BLE001 - a bug in one probe must not stop the others
-            why = Sample(Outcome.FAILED, detail=repr(error))
+        except Exception as error:
             _LOG.error("probe failed", extra={"probe": kind}, exc_info=error)
-        finally:
-            self._running.difference_update(job.key for job in jobs.values())
-            for job in waiting.values():
-                self._end(job, why)
+            raise
+
+    def _end_checked(self, job: Job, sample: Sample) -> None:
+        """A probe's own numbers are not trusted: an impossible one is the probe's failure, not the agent's."""
+        try:
+            self._end(job, sample)
+        except (TypeError, ValueError) as error:
+            _LOG.error("a probe recorded an impossible sample", extra={"error": str(error)})
+            self._end(job, Sample(Outcome.FAILED, detail=str(error)))
 
     def _end(self, job: Job, sample: Sample, count: int = 1) -> None:
         self._ledger.record(job.series, sample, job.limit_ns, count)
@@ -257,3 +304,11 @@ class Runner:
         else:
             self.unavailable[key] = reason
             _LOG.warning("probe is unavailable on this host", extra={**about, "reason": reason})
+
+
+def _reason_of_end(task: asyncio.Task[None]) -> Sample:
+    """What to write for the targets of a burst that ended without recording them."""
+    if task.cancelled():
+        return Sample(Outcome.SKIPPED, detail="the agent was stopped")
+    error = task.exception()
+    return Sample(Outcome.FAILED, detail=repr(error) if error else "the probe ended without an outcome")

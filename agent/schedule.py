@@ -97,3 +97,28 @@ class RateCap:
             return False
         self._tokens -= 1.0
         return True
+
+
+class FairShare:
+    """Which probes to leave out when all of them together are more than the cap: each the same share of its own.
+
+    A token bucket alone would always meet the same peers empty-handed, because due times repeat exactly.
+    share: of 0 to 1, how many of its scheduled probes each may send.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._credit: dict[tuple[str, ...], float] = {}
+
+    def has_turn(self, key: tuple[str, ...]) -> bool:
+        """Whether this scheduled probe may go; ask once for each. Keys take their turns at different times."""
+        if self._share >= 1:
+            return True
+        credit = self._credit.get(key, phase_ns(key, 1000) / 1000) + self._share
+        self._credit[key] = min(credit, 2.0)
+        return credit >= 1.0
+
+    def sent(self, key: tuple[str, ...]) -> None:
+        """It went: the turn is used up. One that could not go after all keeps its turn."""
+        if self._share < 1:
+            self._credit[key] -= 1.0

@@ -33,9 +33,15 @@ def window(key=None, start_s=DAY, values_ns=(8 * MS,), limit_ns=None, quality=No
     )
 
 
-def batch(windows=(), sequence=0, node="ams", boot=BOOT, facts=()):
+def batch(windows=(), sequence=0, node="ams", boot=BOOT, facts=(), events=()):
     return Batch(
-        schema=SCHEMA, node=node, boot=boot, sequence=sequence, windows=list(windows), facts=list(facts)
+        schema=SCHEMA,
+        node=node,
+        boot=boot,
+        sequence=sequence,
+        windows=list(windows),
+        facts=list(facts),
+        events=list(events),
     )
 
 

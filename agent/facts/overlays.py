@@ -121,7 +121,7 @@ def _listed(notebook: Notebook, folders: tuple[str, ...], endings: tuple[str, ..
 def _plain(config: OverlayConfig) -> dict[str, object]:
     fields = {
         "kind": config.kind.value if config.kind else None,
-        "when": config.when,
+        "when": config.when if config.kind else None,
         "mtu": config.mtu,
         "underlay_mtu": config.underlay_mtu,
         "underlay_family": config.underlay_family,

@@ -121,7 +121,7 @@ POD_UID = re.compile(
     r"pod(?P<uid>[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})"
 )
 RUNTIMES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("kubernetes", re.compile(rf"/kubepods.*?(?:/(?:[a-z-]+-)?{CONTAINER_ID}(?:\.scope)?)?(?:/|\Z)")),
+    ("kubernetes", re.compile(rf"/kubepods(?:.*/(?:[a-z-]+-)?{CONTAINER_ID})?")),
     ("docker", re.compile(rf"/docker(?:/|-){CONTAINER_ID}")),
     ("podman", re.compile(rf"/libpod-(?:conmon-)?{CONTAINER_ID}")),
     ("containerd", re.compile(rf"/(?:cri-containerd-|containerd/){CONTAINER_ID}")),

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from agent.kernel.pcap import NS
-from agent.kernel.tcp_flow import End, Flow
+from agent.kernel.tcp_flow import End, Flow, ZeroWindow
+from agent.kernel.tcp_sender import RtoSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +144,8 @@ def _end(end: End, flow: Flow, origin_ns: int) -> EndSummary:
         window_probes=sender.window_probes,
         window_full=sender.window_full if scales_known else None,
         zero_window_count=end.zero_window_count,
-        zero_windows=[
-            ZeroWindowSummary(
-                (zero.start_ns - origin_ns) / NS,
-                None if zero.end_ns is None else (zero.end_ns - origin_ns) / NS,
-                ((flow.last_ns if zero.end_ns is None else zero.end_ns) - zero.start_ns) / NS,
-            )
-            for zero in end.zero_windows
-        ],
-        rto_series=[
-            RtoSeriesSummary(
-                (series.start_ns - origin_ns) / NS, series.payload, [gap / NS for gap in series.gaps_ns]
-            )
-            for series in sender.rto_series
-        ],
+        zero_windows=[_zero_window(zero, flow.last_ns, origin_ns) for zero in end.zero_windows],
+        rto_series=[_rto_series(series, origin_ns) for series in sender.rto_series],
         resets=end.resets,
         fin=end.fin,
         rtt_samples=sender.rtt_samples,
@@ -166,3 +155,14 @@ def _end(end: End, flow: Flow, origin_ns: int) -> EndSummary:
         capture_copies=end.copies,
         untracked_segments=sender.untracked_segments,
     )
+
+
+def _zero_window(zero: ZeroWindow, last_ns: int, origin_ns: int) -> ZeroWindowSummary:
+    until = last_ns if zero.end_ns is None else zero.end_ns
+    end_seconds = None if zero.end_ns is None else (zero.end_ns - origin_ns) / NS
+    return ZeroWindowSummary((zero.start_ns - origin_ns) / NS, end_seconds, (until - zero.start_ns) / NS)
+
+
+def _rto_series(series: RtoSeries, origin_ns: int) -> RtoSeriesSummary:
+    gaps = [gap / NS for gap in series.gaps_ns]
+    return RtoSeriesSummary((series.start_ns - origin_ns) / NS, series.payload, gaps)

@@ -40,6 +40,7 @@ class OverlayConfig:
     networks: tuple[str, ...] = ()
 
 
+CHAINED_PLUGINS = ("portmap", "bandwidth", "tuning", "firewall", "sbr", "loopback")  # they make no interface
 FLANNEL_BACKENDS: dict[str, TunnelKind] = {
     "vxlan": TunnelKind.VXLAN,
     "wireguard": TunnelKind.WIREGUARD,
@@ -54,8 +55,8 @@ def parse_flannel_net_conf(data: bytes, source: str = "net-conf.json") -> tuple[
     """flannel's net-conf.json (flannel Documentation/configuration.md, backends.md). Raises ParseError."""
     config = _folded(_json(data, source), source)
     backend = _folded(config.get("backend", {"type": "udp"}), source)  # flannel's default is its udp backend
-    kind = str(backend.get("type", "udp")).lower()
-    networks = [str(config[key]) for key in ("network", "ipv6network") if config.get(key)]
+    kind = word_of(backend.get("type", "udp"), source).lower()
+    networks = [word_of(config[key], source) for key in ("network", "ipv6network") if config.get(key)]
     return (
         OverlayConfig(
             owner="flannel",
@@ -80,9 +81,9 @@ def parse_flannel_subnet_env(data: bytes, source: str = "subnet.env") -> tuple[O
 
 
 def parse_cni(data: bytes, source: str = "cni") -> tuple[OverlayConfig, ...]:
-    """A CNI network configuration or list (/etc/cni/net.d): one value per plugin that makes interfaces.
+    """A CNI network configuration or list (/etc/cni/net.d): one value per plugin that makes interfaces and sets their MTU.
 
-    Raises ParseError. An mtu of a plugin is the inner one; what encapsulates is not said here.
+    Raises ParseError. It is the inner MTU; what encapsulates is not said here.
     """
     document = mapping_of(_json(data, source), source)
     plugins = document.get("plugins", [document])
@@ -91,17 +92,18 @@ def parse_cni(data: bytes, source: str = "cni") -> tuple[OverlayConfig, ...]:
     configs = []
     for plugin in plugins:
         settings = mapping_of(plugin, source)
-        if settings.get("type") in ("portmap", "bandwidth", "tuning", "firewall", "sbr", "loopback", None):
-            continue  # chained plugins that change an interface and make none
+        if settings.get("type") in (None, *CHAINED_PLUGINS):
+            continue
         delegate = settings.get("delegate")
-        mtu = settings.get("mtu", delegate.get("mtu") if isinstance(delegate, dict) else None)
-        configs.append(
-            OverlayConfig(owner=str(settings["type"]), kind=None, source=source, mtu=mtu_of(mtu, source))
-        )
+        mtu = mtu_of(settings.get("mtu", delegate.get("mtu") if isinstance(delegate, dict) else None), source)
+        if mtu:
+            configs.append(OverlayConfig(word_of(settings["type"], source), None, source, mtu=mtu))
     return tuple(configs)
 
 
-def parse_wg_quick(data: bytes, interface: str, source: str = "wg-quick") -> tuple[OverlayConfig, ...]:
+def parse_wg_quick(
+    data: bytes, interface: str | None = None, source: str = "wg-quick"
+) -> tuple[OverlayConfig, ...]:
     """A wg-quick(8) file. Keys and other secrets are not kept. Raises ParseError.
 
     The underlay's family is that of the peers' literal addresses; names and mixed families leave it None.
@@ -153,13 +155,21 @@ def _json(data: bytes, source: str) -> Any:
 
 def _folded(value: Any, source: str) -> dict[str, Any]:
     """Go reads JSON's keys without regard to case, so flannel does."""
-    return {key.lower(): item for key, item in mapping_of(value, source).items()}
+    return {word_of(key, source).lower(): item for key, item in mapping_of(value, source).items()}
 
 
 def mapping_of(value: Any, source: str) -> dict[str, Any]:
+    """The object that value must be. Raises ParseError."""
     if not isinstance(value, dict):
-        raise ParseError(source, "document", "an object was expected", repr(value)[:80])
-    return {str(key): item for key, item in value.items()}
+        raise ParseError(source, "document", f"an object was expected, not a {type(value).__name__}")
+    return value
+
+
+def word_of(value: Any, source: str) -> str:
+    """The string that value must be. Anything else is not even shown: YAML's aliases can make it endless."""
+    if not isinstance(value, str):
+        raise ParseError(source, "document", f"a string was expected, not a {type(value).__name__}")
+    return value
 
 
 def bounded(data: bytes, source: str) -> bytes:
@@ -169,10 +179,11 @@ def bounded(data: bytes, source: str) -> bytes:
 
 
 def mtu_of(value: Any, source: str) -> int | None:
-    """A configured MTU; None when not set. 0 stays 0: plugins read it as "detect"."""
+    """A configured MTU; None when not set. 0 stays 0: plugins read it as "detect". Raises ParseError."""
     if value is None:
         return None
-    text = str(value)
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MAX_MTU):
-        raise ParseError(source, "MTU", f"a number up to {MAX_MTU} was expected", text)
-    return int(text)
+    text = value if isinstance(value, str) else ""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else value
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_MTU:
+        raise ParseError(source, "MTU", f"a number from 0 to {MAX_MTU} was expected", text)
+    return number

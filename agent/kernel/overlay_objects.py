@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from agent.kernel.overlay_config import OverlayConfig, bounded, mapping_of, mtu_of, parse_flannel_net_conf
+from agent.kernel.overlay_config import (
+    OverlayConfig,
+    bounded,
+    mapping_of,
+    mtu_of,
+    parse_flannel_net_conf,
+    word_of,
+)
 from agent.kernel.parse_error import ParseError
 from agent.kernel.text import text_of
 from agent.kernel.tunnels import TunnelKind, UnderlayFamily
@@ -25,10 +32,10 @@ CILIUM_TUNNELS: dict[str, TunnelKind] = {
 def parse_kubernetes_yaml(data: bytes, source: str = "yaml") -> tuple[OverlayConfig, ...]:
     """Overlays in Kubernetes objects: ConfigMaps of flannel and Cilium; Calico's IPPool, Installation, FelixConfiguration.
 
-    Several documents and Lists are walked; other objects say nothing and are skipped. Raises ParseError.
+    Several documents and Lists are read; other objects say nothing and are skipped. Raises ParseError.
     """
     configs: list[OverlayConfig] = []
-    for item in _objects(_yaml_documents(data, source), depth=4):
+    for item in _objects(_yaml_documents(data, source)):
         kind = item.get("kind")
         if kind == "ConfigMap":
             configs += _config_map(item.get("data"), source)
@@ -47,28 +54,20 @@ def _yaml_documents(data: bytes, source: str) -> list[Any]:
     text = text_of(source, bounded(data, source))
     try:
         return list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         # PyYAML lets its constructors' own errors through (an impossible date, a lone "=")
         raise ParseError(source, "document", f"not YAML: {' '.join(str(error).split())[:200]}") from None
 
 
-def _objects(documents: list[Any], depth: int) -> Iterator[dict[str, Any]]:
+def _objects(documents: list[Any]) -> Iterator[dict[str, Any]]:
+    """The documents, and the members of Lists; one level only, because aliases could multiply deeper ones."""
     for document in documents:
         if not isinstance(document, dict):
             continue
         items = document.get("items")
-        if isinstance(items, list) and depth:
-            yield from _objects(items, depth - 1)
-        else:
-            yield document
+        yield from (
+            item for item in (items if isinstance(items, list) else [document]) if isinstance(item, dict)
+        )
 
 
 def _config_map(data: Any, source: str) -> tuple[OverlayConfig, ...]:
@@ -88,17 +87,17 @@ def _config_map(data: Any, source: str) -> tuple[OverlayConfig, ...]:
 
 def _cilium(data: dict[str, Any], source: str) -> Iterator[OverlayConfig]:
     mtu = mtu_of(data.get("mtu"), source) or None
-    word = str(data.get("tunnel-protocol", data.get("tunnel", "vxlan"))).lower()
+    word = word_of(data.get("tunnel-protocol", data.get("tunnel", "vxlan")), source).lower()
     native = data.get("routing-mode") == "native"
     yield OverlayConfig(
         "cilium", TunnelKind.NONE if native else CILIUM_TUNNELS.get(word), source, underlay_mtu=mtu
     )
-    if str(data.get("enable-wireguard", "false")).lower() == "true":
+    if data.get("enable-wireguard") in ("true", True):
         yield OverlayConfig("cilium", TunnelKind.WIREGUARD, source, underlay_mtu=mtu, interface="cilium_wg0")
 
 
 def _ip_pool(spec: dict[str, Any], source: str) -> Iterator[OverlayConfig]:
-    networks = (str(spec["cidr"]),) if "cidr" in spec else ()
+    networks = (word_of(spec["cidr"], source),) if "cidr" in spec else ()
     modes = {TunnelKind.IPIP: spec.get("ipipMode", "Never"), TunnelKind.VXLAN: spec.get("vxlanMode", "Never")}
     kind = next((kind for kind, mode in modes.items() if mode not in ("Never", "")), TunnelKind.NONE)
     when = "cross-subnet" if modes.get(kind) == "CrossSubnet" else "always"
@@ -112,9 +111,9 @@ def _installation(spec: dict[str, Any], source: str) -> Iterator[OverlayConfig]:
     pools = network.get("ipPools")
     for pool in pools if isinstance(pools, list) else []:
         settings = mapping_of(pool, source)
-        word = str(settings.get("encapsulation", "IPIP")).lower()
+        word = word_of(settings.get("encapsulation", "IPIP"), source).lower()
         kind, when = CALICO_ENCAPSULATIONS.get(word, (None, "always"))
-        networks = (str(settings["cidr"]),) if "cidr" in settings else ()
+        networks = (word_of(settings["cidr"], source),) if "cidr" in settings else ()
         family = _network_family(networks)
         yield OverlayConfig("calico", kind, source, when, mtu, underlay_family=family, networks=networks)
 
@@ -126,7 +125,7 @@ def _felix(spec: dict[str, Any], source: str) -> Iterator[OverlayConfig]:
     )
     for enabled, mtu, name, family in families:
         if spec.get(enabled) is True:
-            interface = str(spec[name]) if name in spec else None
+            interface = word_of(spec[name], source) if name in spec else None
             yield OverlayConfig(
                 "calico", TunnelKind.WIREGUARD, source, mtu=mtu_of(spec.get(mtu), source) or None,
                 underlay_family=family, interface=interface,

@@ -25,6 +25,7 @@ ATTRIBUTE_TYPE_MASK = 0x3FFF  # the upper bits say "nested" and "network byte or
 AF_UNSPEC, AF_INET, AF_INET6 = 0, 2, 10
 
 IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_QDISC, IFLA_LINKINFO = 3, 4, 5, 6, 18
+IFLA_LINK_NETNSID = 37  # the link lies in another network namespace, where its index means something else
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 # kind → attributes of its INFO_DATA that hold an address of the underlay (local or remote), and its link
 UNDERLAY_ADDRESSES: dict[str, tuple[int, ...]] = {
@@ -126,7 +127,7 @@ def _link(body: bytes) -> NetlinkLink:
         qdisc=_string(found[IFLA_QDISC]) if IFLA_QDISC in found else None,
         flags=flags,
         kind=kind,
-        underlay_index=_u32(link) or None,
+        underlay_index=None if IFLA_LINK_NETNSID in found else _u32(link) or None,
         underlay_family=_underlay_family(details, UNDERLAY_ADDRESSES.get(kind or "", ())),
     )
 

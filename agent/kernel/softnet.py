@@ -2,7 +2,8 @@
 
 One line per online CPU, hexadecimal 32-bit counters that wrap, no heading; the number of columns tells the kernel:
 9 in 2.6, 10 from 2.6.35 (received_rps), 11 from 3.11 (flow_limit_count), 13 in 5.x (backlog length and the
-CPU's number), 15 in 6.x (the two parts of the backlog). Columns 4 to 9 have meant nothing since 2.6.
+CPU's number), 15 in 6.x (the two parts of the backlog). Columns 4 to 8 mean nothing, and the
+ninth (collisions on the transmit lock) nothing any more.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,8 @@ the same. Rows of other protocols than TCP and MPTCP are left out.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import Any, NamedTuple
 
 from agent.kernel.parse_error import ParseError
@@ -56,8 +57,13 @@ def parse_ss(data: bytes) -> list[Socket]:
 
     Details without a row, as people quote them, give a socket whose state, local and remote are None.
     """
-    blocks = _blocks(data.decode("utf-8", "replace").split("\n"))
-    return [_socket(list(_tokens(block))) for block in blocks]
+    return list(iter_ss(data))
+
+
+def iter_ss(data: bytes) -> Iterator[Socket]:
+    """parse_ss one socket at a time, for a text of many."""
+    lines = (line.decode("utf-8", "replace") for line in BytesIO(data))
+    return (_socket(list(_tokens(block))) for block in _blocks(lines))
 
 
 def inspect_ss(data: bytes) -> list[dict[str, Any]]:
@@ -65,7 +71,7 @@ def inspect_ss(data: bytes) -> list[dict[str, Any]]:
     return [to_json(socket) for socket in parse_ss(data)]
 
 
-def _blocks(lines: list[str]) -> Iterator[list[tuple[int, str]]]:
+def _blocks(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
     """The lines of each TCP socket with their numbers, its row first where there is one."""
     block: list[tuple[int, str]] = []
     skipping = False

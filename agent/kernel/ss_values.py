@@ -182,7 +182,13 @@ def _dctcp(text: str) -> Fields:
     return {"dctcp": Dctcp(enabled=True, **known)}
 
 
-def _flag_or_mask(field: str) -> Callable[[str], Fields]:
+def _cookie(text: str) -> Fields:
+    if not re.fullmatch(r"[0-9a-f]{1,16}", text):
+        raise ValueError("expected the socket's cookie in hexadecimal")
+    return {"sk": text}
+
+
+def _mark(field: str) -> Callable[[str], Fields]:
     def read(text: str) -> Fields:
         if not _HEX_OR_COUNT.fullmatch(text):
             raise ValueError("expected a number, decimal or 0x…")
@@ -203,7 +209,7 @@ KEYS: dict[str, Callable[[str], Fields]] = {
     **{key: _count_of(key) for key in _COUNTS},
     **{key: _milliseconds_of(field) for key, field in _MILLISECONDS.items()},
     **{key: _busy(f"{key}_seconds") for key in ("busy", "rwnd_limited", "sndbuf_limited")},
-    **{key: _flag_or_mask(key) for key in ("tos", "tclass", "class_id", "fwmark")},
+    **{key: _mark(key) for key in ("tos", "tclass", "class_id", "fwmark")},
     "rtt": _rtt,
     "wscale": lambda text: {"wscale": _pair(text)},
     "retrans": _retrans,
@@ -213,7 +219,7 @@ KEYS: dict[str, Callable[[str], Fields]] = {
     "bbr": _bbr,
     "dctcp": _dctcp,
     "v6only": lambda text: {"v6only": _count(text) != 0},
-    "sk": lambda text: {"sk": text},
+    "sk": _cookie,
     "cgroup": lambda text: {"cgroup": text},
 }
 """Readers by key. "mem" and "skmem" are one field."""

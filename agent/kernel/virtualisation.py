@@ -161,6 +161,10 @@ def _qemu_accelerator(signs: Signs, found: list[tuple[str, str]], evidence: list
         if signs.cpu.has_flag("hypervisor") and signs.cpu.has_flag("tsc_known_freq"):
             evidence.append("CPU flag tsc_known_freq present")
             return "kvm"
+        if signs.clocksources and not {"kvm-clock", "tsc"} & set(signs.clocksources):
+            # KVM hidden from its guest leaves it a stable TSC; the one that TCG makes of host time is thrown out
+            evidence.append("neither kvm-clock nor a stable TSC is offered")
+            return "qemu-tcg"
         if signs.clocksources:
             evidence.append("kvm-clock is not offered: software emulation, or KVM hidden from the guest")
     return None

@@ -1,22 +1,30 @@
 """The agent's HTTP session with its collector."""
 
+import socket
 import ssl
 from pathlib import Path
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from agent.net.resolve import getaddrinfo
 
 _MAX_ASSIGNMENT_BYTES = 16_000_000
 
 
 class Collector:
-    """An HTTP session with the collector. The token is read from its file at each request, so it can be rotated."""
+    """An HTTP session with the collector. The token is read from its file at each request, so it can be rotated.
+
+    Redirects are not followed: a POST would arrive as a GET, and its 200 would mean nothing.
+    Raises OSError from the constructor when ca_file cannot be used.
+    """
 
     def __init__(self, url: str, token_file: Path, ca_file: str | None, timeout_seconds: float) -> None:
         self._base = url.rstrip("/")
         self._token_file = token_file
-        tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else True
+        tls = _tls_context(ca_file) if url.startswith("https:") else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=2),
+            connector=aiohttp.TCPConnector(ssl=tls, limit=2, resolver=_Names()),
             timeout=aiohttp.ClientTimeout(total=timeout_seconds),
         )
 
@@ -27,25 +35,67 @@ class Collector:
     async def post_batch(self, body: bytes) -> tuple[int, str]:
         """Send one compressed batch: status and the collector's words. Raises OSError, ValueError or TimeoutError."""
         headers = {**self._authorization(), "Content-Type": "application/json", "Content-Encoding": "gzip"}
-        async with self._session.post(f"{self._base}/v1/batches", data=body, headers=headers) as response:
+        async with self._session.post(
+            f"{self._base}/v1/batches", data=body, headers=headers, allow_redirects=False
+        ) as response:
             return response.status, (await response.content.read(1000)).decode("utf-8", "replace").strip()
 
     async def get_assignment(self, etag: str | None) -> tuple[bytes, str | None] | None:
         """The node's assignment and its ETag, None when it is still the one of etag.
 
-        Raises OSError, TimeoutError, or ValueError for a status other than 200 and 304.
+        Raises OSError, TimeoutError, or ValueError for a status other than 200 and 304 or too long an answer.
         """
         headers = self._authorization()
         if etag:
             headers["If-None-Match"] = etag
-        async with self._session.get(f"{self._base}/v1/assignment", headers=headers) as response:
+        async with self._session.get(
+            f"{self._base}/v1/assignment", headers=headers, allow_redirects=False
+        ) as response:
             if response.status == 304:
                 return None
             if response.status != 200:
                 raise ValueError(f"the collector answered {response.status} to GET /v1/assignment")
-            body = await response.content.read(_MAX_ASSIGNMENT_BYTES)
-            return body, response.headers.get("ETag")
+            return await _whole_body(response), response.headers.get("ETag")
 
     def _authorization(self) -> dict[str, str]:
         token = self._token_file.read_text(encoding="ascii").strip()
         return {"Authorization": f"Bearer {token}"}
+
+
+async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for piece in response.content.iter_chunked(65536):
+        body += piece
+        if len(body) > _MAX_ASSIGNMENT_BYTES:
+            raise ValueError(f"the collector's assignment is longer than {_MAX_ASSIGNMENT_BYTES} bytes")
+    return bytes(body)
+
+
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise OSError(error.errno, f"collector.ca_file {ca_file}: {error.strerror or error}") from error
+
+
+class _Names(AbstractResolver):
+    """The collector's name, looked up as everything else's (see agent.net.resolve.getaddrinfo)."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await getaddrinfo(host, port, family)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=port,
+                family=kind,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _, proto, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept."""

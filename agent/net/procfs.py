@@ -45,7 +45,8 @@ class ProcRoot:
     def link(self, path: str) -> str | None:
         """Where a symbolic link points, as written; None when there is none."""
         try:
-            return str((self.root / path).readlink())
+            folder, _, name = path.rpartition("/")
+            return str((self._locate(folder) / name).readlink())
         except OSError:
             return None
 

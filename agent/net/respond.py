@@ -10,11 +10,13 @@ import socket
 import struct
 import time
 
+from agent.net.listen import listening_socket
 from agent.net.rate import SourceRates
 
 _LOG = logging.getLogger("agent.respond")
 _LINGER_RESET = struct.pack("=ii", 1, 0)
 _ACCEPTS_PER_TURN = 64
+_PAUSE_SECONDS = 0.5
 
 
 class Responder:
@@ -24,7 +26,8 @@ class Responder:
         """Raises OSError when the address cannot be bound."""
         self._rates = SourceRates(connections_per_second)
         self._loop = asyncio.get_running_loop()
-        self._socket = _listening(host, port)
+        self._socket = listening_socket(host, port)
+        self._resume: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._socket.fileno(), self._accept)
         self.closed = 0
         self.limited = 0
@@ -36,6 +39,8 @@ class Responder:
 
     def close(self) -> None:
         """Stop listening."""
+        if self._resume is not None:
+            self._resume.cancel()
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
 
@@ -43,10 +48,12 @@ class Responder:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 connection, address = self._socket.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except BlockingIOError:
                 return
+            except ConnectionAbortedError:
+                continue
             except OSError as error:
-                _LOG.warning("cannot accept", extra={"error": str(error)})
+                self._pause(error)
                 return
             with connection:
                 if self._rates.allow(address[0], time.monotonic_ns()):
@@ -55,26 +62,9 @@ class Responder:
                     self.limited += 1
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
 
-
-def _listening(host: str | None, port: int) -> socket.socket:
-    """A listening socket; without a host on all addresses of both families, or of IPv4 where IPv6 is off."""
-    if host is None:
-        try:
-            return _bound(socket.AF_INET6, "::", port)
-        except OSError:
-            return _bound(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - a responder is there to be reached
-    return _bound(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((host, port))
-        sock.listen(1024)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    def _pause(self, error: OSError) -> None:
+        """Out of descriptors or memory: the port stays readable, so without a pause the loop would spin."""
+        _LOG.warning("cannot accept", extra={"error": str(error)})
+        fd = self._socket.fileno()
+        self._loop.remove_reader(fd)
+        self._resume = self._loop.call_later(_PAUSE_SECONDS, self._loop.add_reader, fd, self._accept)

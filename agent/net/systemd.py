@@ -5,11 +5,13 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Send one state, for example `READY=1` or `WATCHDOG=1`. A manager that does not listen is no error."""
+    """Send one state, for example `READY=1` or `WATCHDOG=1`. Never waits; a manager that does not listen is no error."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    with socket.socket(
+        socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    ) as sock:
         try:
             sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
         except OSError:

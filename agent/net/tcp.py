@@ -10,23 +10,20 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.net.poller import CONNECT_ONCE, Poller
 
 _LINGER_RESET = struct.pack("=ii", 1, 0)
 _IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h: choose the port at connect, per destination
 _TCP_INFO_BYTES = 160
-_SND_MSS, _RTT, _TOTAL_RETRANS = (
-    struct.Struct("=16xI"),
-    struct.Struct("=68xI"),
-    struct.Struct("=100xI"),
-)  # include/uapi/linux/tcp.h: struct tcp_info
+_SND_MSS = struct.Struct("=16xI")  # include/uapi/linux/tcp.h: struct tcp_info
+_RTT_AND_TOTAL_RETRANS = struct.Struct("=68xI28xI")
 _TCP_SYN_SENT = 2  # include/net/tcp_states.h
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(msgspec.Struct, frozen=True):
     """One handshake to make. source: literal address to send from; interface: device to leave by."""
 
     address: str
@@ -35,8 +32,7 @@ class Connect:
     interface: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(msgspec.Struct, frozen=True):
     """How a connect ended, as the kernel tells it.
 
     error: errno of the socket, 0 when it connected, ETIMEDOUT when time ran out. answered: the kernel left
@@ -94,18 +90,19 @@ class _Burst:
         except OSError as error:
             self._done(
                 index,
-                Handshake(
-                    error.errno or errno.EIO, answered=False, rtt_ns=None, retransmissions=0, elapsed_ns=0
-                ),
+                Handshake(_errno(error), answered=False, rtt_ns=None, retransmissions=0, elapsed_ns=0),
             )
             return
         fd = sock.fileno()
         self._open[fd] = (index, sock, started)
-        code = sock.connect_ex((connect.address, connect.port))
-        if code in (0, errno.EINPROGRESS):
-            self._poller.register(fd, CONNECT_ONCE, lambda _events: self._end(fd))
-        else:
-            self._end(fd, code)
+        try:
+            code = sock.connect_ex((connect.address, connect.port))
+            if code in (0, errno.EINPROGRESS):
+                self._poller.register(fd, CONNECT_ONCE, lambda _events: self._end(fd))
+                return
+        except OSError as error:
+            code = _errno(error)
+        self._end(fd, code)
 
     async def wait(self, timeout_seconds: float) -> None:
         if not self._open:
@@ -125,8 +122,9 @@ class _Burst:
         self._open.clear()
 
     def _expire(self) -> None:
+        """What the kernel already knows of each counts before the clock does: this process may have been stalled."""
         for fd in list(self._open):
-            self._end(fd, errno.ETIMEDOUT)
+            self._end(fd)
 
     def _end(self, fd: int, code: int | None = None) -> None:
         index, sock, started = self._open.pop(fd)
@@ -140,6 +138,7 @@ class _Burst:
 
 
 def open_socket(connect: Connect) -> socket.socket:
+    """Not connected yet. Raises OSError."""
     family = socket.AF_INET6 if ":" in connect.address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -155,17 +154,28 @@ def open_socket(connect: Connect) -> socket.socket:
     return sock
 
 
+def _errno(error: OSError) -> int:
+    """Its errno; an address that fits no socket of this family (gaierror has numbers of its own) is EAFNOSUPPORT."""
+    return errno.EAFNOSUPPORT if isinstance(error, socket.gaierror) else error.errno or errno.EIO
+
+
 def read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> Handshake:
-    """TCP_INFO first, SO_ERROR after: a peer that resets at once leaves ECONNRESET beside a good RTT."""
+    """TCP_INFO first, SO_ERROR after: a peer that resets at once leaves ECONNRESET beside a good RTT.
+
+    code: the error of a connect that never began, None to ask the socket; one still in SYN-SENT has timed out.
+    """
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-    error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if code is None else code
-    rtt_us = int(_RTT.unpack_from(info)[0])
     in_handshake = info[0] == _TCP_SYN_SENT
+    error = code
+    if error is None:
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        error = errno.ETIMEDOUT if in_handshake and not error else error
+    rtt_us, retransmissions = _RTT_AND_TOTAL_RETRANS.unpack_from(info)
     return Handshake(
         error=error,
         answered=rtt_us > 0 or (error in (0, errno.ECONNREFUSED, errno.ECONNRESET) and not in_handshake),
         rtt_ns=rtt_us * 1000 or None,
-        retransmissions=int(_TOTAL_RETRANS.unpack_from(info)[0]),
+        retransmissions=retransmissions,
         elapsed_ns=elapsed_ns,
         mss_bytes=None if error or in_handshake else int(_SND_MSS.unpack_from(info)[0]),
     )

@@ -29,6 +29,7 @@ _COMMON = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _OPT_CMSG | _OPT_TSONLY
 _STAMP_TRIES, _STAMP_TRY_SECONDS = 50, 0.001
 
 _SOURCE = "control message"
+_INT = struct.Struct("=i")
 _TIMESPEC = struct.Struct("=qq")
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # include/uapi/linux/errqueue.h: struct sock_extended_err
 _ORIGIN_LOCAL, _ORIGIN_TIMESTAMPING = 1, 4
@@ -113,8 +114,8 @@ def parse_arrival(control: Iterable[tuple[int, int, bytes]]) -> tuple[int | None
             elif (kind == IP_TTL and level == socket.IPPROTO_IP) or (
                 kind == IPV6_HOPLIMIT and level == socket.IPPROTO_IPV6
             ):
-                ttl = data[0]
-    except (struct.error, IndexError):
+                (ttl,) = _INT.unpack_from(data)
+    except struct.error:
         raise ParseError(_SOURCE, f"level {level} type {kind}", "too short", data.hex()) from None
     return stamp_ns, ttl
 

@@ -80,7 +80,7 @@ async def handshake(
                     code = None
                     await _ready(poller, sock.fileno(), _WRITABLE)
         except TimeoutError:
-            code = errno.ETIMEDOUT
+            pass  # the kernel's state says so
         tcp = read_handshake(sock, code or None, time.monotonic_ns() - started)
         if tcp.error or not tcp.answered:
             return TlsHandshake(tcp)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agent.flight import Book, Flight, Judgement, Volley, fly
+from agent.flight import LATE_HELP, Book, Flight, Judgement, Volley, fly
 from agent.kernel.parse_error import ParseError
 from agent.net.endpoint import Endpoint, Kind, open_icmp
-from agent.sample import Burst, Target
+from agent.sample import Burst, Measure, Target
 from agent.wire.series import Family, Outcome
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _ECHO = {Family.IPV4: (8, 0), Family.IPV6: (128, 129)}  # request, reply: RFC 792, RFC 4443
 _HEADER = struct.Struct("!BBHHHQ")
 _PADDING = bytes(range(0x10, 0x10 + 48))  # with the number 56 bytes of data, as ping(8) sends
+
+MEASURES = (
+    Measure("duplicates", "counter", "lightfloor_icmp_duplicates_total", "Second answers to one probe."),
+    Measure("late", "counter", "lightfloor_icmp_late_total", LATE_HELP),
+    Measure("ttl", "gauge", "lightfloor_icmp_ttl", "TTL or hop limit of the reply as it arrived."),
+)
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

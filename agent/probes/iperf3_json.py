@@ -6,7 +6,6 @@ Layouts: src/iperf_api.c iperf_json_finish (one object), JSONStream_Output (one 
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from agent.kernel.parse_error import ParseError
 
 SOURCE = "iperf3"
+_LONGEST_REASON = 300
 
 _BARE_NUMBER = re.compile(r"(:\s*)[-+]?(?:nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
 """The cJSON of iperf 3.0 and 3.1 prints printf's nan and inf, which is no JSON."""
@@ -45,7 +45,11 @@ def read_document(data: bytes) -> dict[str, Any]:
 def _not_json(text: str) -> ParseError:
     match = _TEXT_ERROR.search(text)
     if match:
-        return ParseError(SOURCE, f"line {text.count(chr(10), 0, match.start()) + 1}", match.group(1).strip())
+        return ParseError(
+            SOURCE,
+            f"line {text.count(chr(10), 0, match.start()) + 1}",
+            match.group(1).strip()[:_LONGEST_REASON],
+        )
     return ParseError(SOURCE, "line 1", "plain text, not JSON; run iperf3 with -J", text.splitlines()[0])
 
 
@@ -54,14 +58,15 @@ def _documents(text: str) -> list[dict[str, Any]]:
     documents: list[dict[str, Any]] = []
     at = 0
     while at < len(text):
+        begin = at
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, at = decoder.raw_decode(text, begin)
         except json.JSONDecodeError as error:
             raise _broken(text, error, len(documents)) from error
         except (RecursionError, ValueError) as error:
             raise ParseError(SOURCE, f"byte {at}", f"JSON that no iperf3 prints ({error})") from error
         if not isinstance(value, dict):
-            raise ParseError(SOURCE, f"byte {at}", "a JSON object was expected", str(value))
+            raise ParseError(SOURCE, f"byte {begin}", "a JSON object was expected", str(value))
         documents.append(value)
         at += len(_SPACE.match(text, at).group())  # type: ignore[union-attr]  # matches everywhere
     return documents
@@ -103,7 +108,7 @@ def _refuse_unfinished(document: Mapping[str, Any]) -> None:
     partial = f" (after {done} intervals)" if done else ""
     error = document.get("error")
     if error is not None:
-        reason = str(error).strip().removeprefix("error - ") or "failed without a reason"
+        reason = str(error)[:_LONGEST_REASON].strip().removeprefix("error - ") or "failed without a reason"
         raise ParseError(SOURCE, "error", f"{reason}{partial}")
     if not isinstance(document.get("start"), dict):
         raise ParseError(SOURCE, "start", "missing: not a report of iperf3")
@@ -111,45 +116,3 @@ def _refuse_unfinished(document: Mapping[str, Any]) -> None:
         raise ParseError(SOURCE, "end", f"missing: the run did not finish{partial}")
     if not document["end"]:
         raise ParseError(SOURCE, "end", f"empty: the run did not finish{partial}")
-
-
-def number(record: Mapping[str, Any], key: str, where: str) -> float | None:
-    """record[key] as a finite number, also out of a string; None where absent, null or not finite."""
-    value = record.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ParseError(SOURCE, f"{where}.{key}", "a number was expected", str(value))
-    try:
-        figure = float(value)
-    except (ValueError, OverflowError):
-        raise ParseError(SOURCE, f"{where}.{key}", "a number was expected", str(value)) from None
-    if math.isfinite(figure) and abs(figure) >= 1 << 63:
-        raise ParseError(SOURCE, f"{where}.{key}", "a number beyond 64 bits", str(value))
-    return figure if math.isfinite(figure) else None
-
-
-def count(record: Mapping[str, Any], key: str, where: str) -> int | None:
-    """record[key] as a whole number ≥ 0; None where absent or negative, which is iperf3's own mark for unknown."""
-    value = number(record, key, where)
-    return None if value is None or value < 0 else int(value)
-
-
-def section(record: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    """record[key] as an object, empty where absent. Raises ParseError for anything else."""
-    value = record.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ParseError(SOURCE, f"{where}.{key}", "an object was expected", str(value))
-    return value
-
-
-def sections(record: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    """record[key] as a list of objects, empty where absent. Raises ParseError for anything else."""
-    value = record.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise ParseError(SOURCE, f"{where}.{key}", "a list of objects was expected", str(value))
-    return value

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from agent.kernel.json_values import JsonReader
 from agent.kernel.parse_error import ParseError
-from agent.probes.iperf3_json import SOURCE, count, number, read_document, section, sections
+from agent.probes.iperf3_json import SOURCE, read_document
 
+READ = JsonReader(SOURCE)
 US_PER_SECOND = 1_000_000
 MS_PER_SECOND = 1_000
 
@@ -104,25 +106,27 @@ def parse_report(data: bytes) -> Report:
     """The report in data. Raises ParseError, with iperf3's own reason where it gave one, for any unfinished run."""
     document = read_document(data)
     start, end = document["start"], document["end"]
-    test = section(start, "test_start", "start")
+    test = READ.section(start, "test_start", "start")
     role: Literal["client", "server"] = "server" if "accepted_connection" in start else "client"
     protocol = _protocol(test, end)
     bidirectional = any(key.endswith("_bidir_reverse") for key in end)
-    backwards = bool(number(test, "reverse", "start.test_start"))
+    backwards = bool(READ.number(test, "reverse", "start.test_start"))
     names = ("forward", "reverse") if bidirectional else ("reverse",) if backwards else ("forward",)
     directions = {name: _direction(document, role, protocol, name, bidirectional) for name in names}
     if not any(each and each.bytes for way in directions.values() for each in (way.sender, way.receiver)):
         raise ParseError(SOURCE, "end", "neither end counted a byte: nothing was transferred")
-    cpu = section(end, "cpu_utilization_percent", "end")
-    mss = count(start, "tcp_mss", "start") or count(start, "tcp_mss_default", "start")
+    cpu = READ.section(end, "cpu_utilization_percent", "end")
+    mss = READ.count(start, "tcp_mss", "start") or READ.count(start, "tcp_mss_default", "start")
     return Report(
-        version=_text(start, "version"),
+        version=READ.text(start, "version"),
         role=role,
         protocol=protocol,
-        parallel_streams=count(test, "num_streams", "start.test_start"),
-        started_unix_seconds=count(section(start, "timestamp", "start"), "timesecs", "start.timestamp"),
-        omitted_seconds=number(test, "omit", "start.test_start"),
-        target_bits_per_second=number(test, "target_bitrate", "start.test_start") or None,
+        parallel_streams=READ.count(test, "num_streams", "start.test_start"),
+        started_unix_seconds=READ.count(
+            READ.section(start, "timestamp", "start"), "timesecs", "start.timestamp"
+        ),
+        omitted_seconds=READ.number(test, "omit", "start.test_start"),
+        target_bits_per_second=READ.number(test, "target_bitrate", "start.test_start") or None,
         mss_bytes=mss or None,
         cpu_local_ratio=_percent(cpu, "host_total"),
         cpu_remote_ratio=_percent(cpu, "remote_total") if role == "client" else None,
@@ -140,7 +144,7 @@ def _protocol(test: Mapping[str, Any], end: Mapping[str, Any]) -> str:
     named = test.get("protocol")
     if isinstance(named, str):
         return named.lower()
-    streams = sections(end, "streams", "end")
+    streams = READ.sections(end, "streams", "end")
     if not streams:
         raise ParseError(SOURCE, "end.streams", "missing: the run did not finish")
     return "udp" if any("udp" in stream for stream in streams) else "tcp"
@@ -158,10 +162,10 @@ def _direction(
         raise ParseError(
             SOURCE, f"end.sum_received{suffix}", "missing, and so is the sender's: the run did not finish"
         )
-    streams = [s for s in sections(end, "streams", "end") if not bidirectional or _sent(s) == sends]
-    raw_intervals = sections(document, "intervals", "report")
+    streams = [s for s in READ.sections(end, "streams", "end") if not bidirectional or _sent(s) == sends]
+    raw_intervals = READ.sections(document, "intervals", "report")
     samples = _samples(raw_intervals, bidirectional, sends)
-    sent_sum = section(end, f"sum_sent{suffix}", "end")
+    sent_sum = READ.section(end, f"sum_sent{suffix}", "end")
     told = role == "client" or not sends
     return Direction(
         measured_by="receiver" if receiver else "sender",
@@ -170,8 +174,8 @@ def _direction(
         duration_seconds=shown.duration_seconds,
         sender=sender,
         receiver=receiver,
-        retransmits=count(sent_sum, "retransmits", "end.sum_sent"),
-        congestion_algorithm=_text(end, "sender_tcp_congestion") if sends or role == "client" else None,
+        retransmits=READ.count(sent_sum, "retransmits", "end.sum_sent"),
+        congestion_algorithm=READ.text(end, "sender_tcp_congestion") if sends or role == "client" else None,
         intervals=tuple(_interval(raw, bool(suffix), sends, bidirectional) for raw in raw_intervals),
         **_sender_tcp(streams if sends else [], samples if sends else []),
         **_datagrams(end, suffix, streams if told and protocol == "udp" else []),
@@ -191,12 +195,12 @@ def _counts(
 
 
 def _counted(end: Mapping[str, Any], key: str) -> Counted | None:
-    total = section(end, key, "end")
-    size = count(total, "bytes", f"end.{key}")
+    total = READ.section(end, key, "end")
+    size = READ.count(total, "bytes", f"end.{key}")
     if size is None:
         return None
-    rate = number(total, "bits_per_second", f"end.{key}")
-    return Counted(size, number(total, "seconds", f"end.{key}"), rate if size and rate else None)
+    rate = READ.number(total, "bits_per_second", f"end.{key}")
+    return Counted(size, READ.number(total, "seconds", f"end.{key}"), rate if size and rate else None)
 
 
 def _sent(stream: Mapping[str, Any]) -> bool:
@@ -211,17 +215,17 @@ def _samples(
     return [
         stream
         for interval in intervals
-        for stream in sections(interval, "streams", "intervals")
+        for stream in READ.sections(interval, "streams", "intervals")
         if stream.get("omitted") is not True and (not bidirectional or stream.get("sender") is sends)
     ]
 
 
 def _sender_tcp(streams: list[Mapping[str, Any]], samples: list[Mapping[str, Any]]) -> dict[str, Any]:
     """TCP_INFO of the sending sockets: per stream since 3.1.x, per interval where the summary lacks it."""
-    ends = [section(stream, "sender", "end.streams") for stream in streams]
+    ends = [READ.section(stream, "sender", "end.streams") for stream in streams]
 
     def known(records: list[Mapping[str, Any]], key: str) -> list[int]:
-        return [value for record in records if (value := count(record, key, "streams"))]
+        return [value for record in records if (value := READ.count(record, key, "streams"))]
 
     windows = known(ends, "max_snd_cwnd") or known(samples, "snd_cwnd")
     rtts = known(samples, "rtt")
@@ -244,11 +248,15 @@ def _sender_tcp(streams: list[Mapping[str, Any]], samples: list[Mapping[str, Any
 def _datagrams(end: Mapping[str, Any], suffix: str, streams: list[Mapping[str, Any]]) -> dict[str, Any]:
     """The receiver's view of the datagrams; unknown without streams. iperf 3.1 may print lost_packets below zero."""
     key = f"sum_received{suffix}" if f"sum_received{suffix}" in end else f"sum{suffix}"
-    total = section(end, key, "end") if streams else {}
-    jitter = number(total, "jitter_ms", f"end.{key}")
-    lost, packets = count(total, "lost_packets", f"end.{key}"), count(total, "packets", f"end.{key}")
+    total = READ.section(end, key, "end") if streams else {}
+    jitter = READ.number(total, "jitter_ms", f"end.{key}")
+    lost, packets = (
+        READ.count(total, "lost_packets", f"end.{key}"),
+        READ.count(total, "packets", f"end.{key}"),
+    )
     late = [
-        count(section(stream, "udp", "end.streams"), "out_of_order", "end.streams.udp") for stream in streams
+        READ.count(READ.section(stream, "udp", "end.streams"), "out_of_order", "end.streams.udp")
+        for stream in streams
     ]
     counted = [value for value in late if value is not None]
     return {
@@ -262,31 +270,26 @@ def _datagrams(end: Mapping[str, Any], suffix: str, streams: list[Mapping[str, A
 
 def _interval(raw: Mapping[str, Any], second: bool, sends: bool, bidirectional: bool) -> Interval:
     key = "sum_bidir_reverse" if second else "sum"
-    total, where = section(raw, key, "intervals"), f"intervals.{key}"
+    total, where = READ.section(raw, key, "intervals"), f"intervals.{key}"
     streams = _samples([raw], bidirectional, sends) if sends else []
-    rtts = [value for stream in streams if (value := count(stream, "rtt", where))]
-    windows = [value for stream in streams if (value := count(stream, "snd_cwnd", where))]
-    jitter = number(total, "jitter_ms", where)
+    rtts = [value for stream in streams if (value := READ.count(stream, "rtt", where))]
+    windows = [value for stream in streams if (value := READ.count(stream, "snd_cwnd", where))]
+    jitter = READ.number(total, "jitter_ms", where)
     return Interval(
-        start_seconds=number(total, "start", where),
-        end_seconds=number(total, "end", where),
-        bytes=count(total, "bytes", where),
-        bits_per_second=number(total, "bits_per_second", where),
-        retransmits=count(total, "retransmits", where),
+        start_seconds=READ.number(total, "start", where),
+        end_seconds=READ.number(total, "end", where),
+        bytes=READ.count(total, "bytes", where),
+        bits_per_second=READ.number(total, "bits_per_second", where),
+        retransmits=READ.count(total, "retransmits", where),
         rtt_seconds=sum(rtts) / len(rtts) / US_PER_SECOND if rtts else None,
         cwnd_bytes=sum(windows) if windows else None,
-        packets=count(total, "packets", where),
-        lost_packets=count(total, "lost_packets", where),
+        packets=READ.count(total, "packets", where),
+        lost_packets=READ.count(total, "lost_packets", where),
         jitter_seconds=None if jitter is None else jitter / MS_PER_SECOND,
         omitted=total.get("omitted") is True,
     )
 
 
 def _percent(cpu: Mapping[str, Any], key: str) -> float | None:
-    value = number(cpu, key, "end.cpu_utilization_percent")
+    value = READ.number(cpu, key, "end.cpu_utilization_percent")
     return None if value is None else value / 100
-
-
-def _text(record: Mapping[str, Any], key: str) -> str | None:
-    value = record.get(key)
-    return value if isinstance(value, str) else None

@@ -7,8 +7,8 @@ WINDOW = 24
 FEWEST = 4
 """A leg with fewer probes is not judged."""
 _MASK = (1 << WINDOW) - 1
-_CHANCE = 1e-4
-"""A leg is lossy where the other ports' loss ratio would give so much loss less often than this."""
+_CHANCE = 1e-6
+"""A leg is lossy where loss that strikes all ports alike would strike it so often less often than this."""
 
 
 class _History:
@@ -67,14 +67,13 @@ class Legs:
         lost = history.lost
         if not lost:
             return False
-        rest_lost = sum(h.lost for h in self._histories.values()) - lost
-        rest_seen = sum(h.seen for h in self._histories.values()) - history.seen
-        elsewhere = (rest_lost + 1) / (
-            rest_seen + 2
-        )  # Laplace's rule: never 0, near 1/2 while little is known
-        return binomial_tail(lost, history.seen, elsewhere) < _CHANCE
+        all_lost = sum(h.lost for h in self._histories.values())
+        all_seen = sum(h.seen for h in self._histories.values())
+        return chance_of_loss(lost, history.seen, all_lost, all_seen) < _CHANCE
 
 
-def binomial_tail(lost: int, sent: int, ratio: float) -> float:
-    """Probability of losing at least `lost` of `sent` packets, each with probability `ratio`."""
-    return sum(comb(sent, k) * ratio**k * (1 - ratio) ** (sent - k) for k in range(lost, sent + 1))
+def chance_of_loss(lost: int, sent: int, all_lost: int, all_sent: int) -> float:
+    """Probability that `sent` packets drawn from all include `lost` or more of the lost ones (Fisher's exact test)."""
+    most = min(sent, all_lost)
+    ways = sum(comb(sent, k) * comb(all_sent - sent, all_lost - k) for k in range(lost, most + 1))
+    return ways / comb(all_sent, all_lost)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from agent.flight import Book, Flight, Judgement, Volley, fly
+from agent.flight import LATE_HELP, Book, Flight, Judgement, Volley, fly
 from agent.kernel.parse_error import ParseError
 from agent.net.endpoint import Endpoint, Kind, open_tcp
 from agent.probes.legs import Legs
-from agent.sample import Burst, Target
+from agent.sample import Burst, Measure, Target
 from agent.wire.assignment import Port
 from agent.wire.series import ANSWERED, LOST, Family, Outcome
 
@@ -37,6 +37,23 @@ _ANSWER = struct.Struct("!HH4xIxB")
 _QUOTED = struct.Struct("!HHI")
 _TCP = 6
 _SAYS_OF_PATH = ANSWERED | LOST
+
+MEASURES = (
+    Measure("duplicates", "counter", "lightfloor_syn_duplicates_total", "Second answers to one probe."),
+    Measure("late", "counter", "lightfloor_syn_late_total", LATE_HELP),
+    Measure(
+        "lossy_legs",
+        "gauge",
+        "lightfloor_syn_lossy_legs",
+        "Fixed source ports that lose more than chance explains.",
+    ),
+    Measure(
+        "worst_leg_loss_ratio",
+        "gauge",
+        "lightfloor_syn_worst_leg_loss_ratio",
+        "Loss ratio of the fixed source port that loses most.",
+    ),
+)
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -6,6 +6,7 @@ timestamp option (1 ms steps) or to a bogus second, so such a probe is an outcom
 """
 
 import errno
+import ipaddress
 from typing import Annotated
 
 import msgspec
@@ -25,6 +26,10 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     refused_is_answer: Annotated[
         bool, msgspec.Meta(description="count a refused connection as an answer")
     ] = False
+
+    def __post_init__(self) -> None:
+        if self.source_address is not None:
+            ipaddress.ip_address(self.source_address)
 
 
 def classify(handshake: Handshake, options: Options) -> Sample:

@@ -6,7 +6,7 @@ without that check shows the certificate all the same: a bad chain or name is a 
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -30,11 +30,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     port: Annotated[Port | None, msgspec.Meta(description="port of the TLS server, unless set 443")] = None
     server_name: Annotated[
         str | None,
-        msgspec.Meta(
-            min_length=1,
-            max_length=253,
-            description="name to ask for (SNI) and to check, unless set the target's",
-        ),
+        msgspec.Meta(description="name to ask for (SNI) and to check, unless set the target's"),
     ] = None
     ca_file: Annotated[
         str | None, msgspec.Meta(description="PEM file of trusted authorities, unless set the host's")
@@ -123,7 +119,7 @@ def _judge(burst: Burst, target: Target, peer: Peer) -> Sample:
         if sample.outcome is Outcome.OK:
             outcome = Outcome.TIMEOUT if first.timed_out else Outcome.INVALID
             return Sample(outcome, detail=first.error)
-        return replace(sample, rtt_ns=None)
+        return msgspec.structs.replace(sample, rtt_ns=None)
     try:
         certificate = parse_certificate(first.certificate or b"")
     except ParseError as error:

@@ -12,11 +12,11 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from agent.flight import CLOCK_STEP_NS, Book, Flight, Judgement, Unavailable, Volley, fly
+from agent.flight import CLOCK_STEP_NS, LATE_HELP, Book, Flight, Judgement, Unavailable, Volley, fly
 from agent.kernel.parse_error import ParseError
 from agent.net.endpoint import Endpoint, Kind, open_udp
 from agent.net.resolve import canonical
-from agent.sample import Burst, Target
+from agent.sample import Burst, Measure, Target
 from agent.stamp.directions import Directions
 from agent.stamp.packet import (
     Reply,
@@ -40,6 +40,92 @@ if TYPE_CHECKING:
 
 _FASTEST_DRIFT = 1e-3
 _MOST_SESSIONS = 0xFFFF
+
+MEASURES = (
+    Measure("late", "counter", "lightfloor_udp_late_total", LATE_HELP),
+    Measure(
+        "lost_forward",
+        "counter",
+        "lightfloor_udp_lost_forward_total",
+        "Requests that the reflector never counted.",
+    ),
+    Measure(
+        "lost_backward", "counter", "lightfloor_udp_lost_backward_total", "Replies lost on the way back."
+    ),
+    Measure(
+        "reordered_forward",
+        "counter",
+        "lightfloor_udp_reordered_forward_total",
+        "Requests that the reflector got after a later one.",
+    ),
+    Measure(
+        "reordered_backward",
+        "counter",
+        "lightfloor_udp_reordered_backward_total",
+        "Replies that came after a later one.",
+    ),
+    Measure(
+        "duplicated_forward",
+        "counter",
+        "lightfloor_udp_duplicated_forward_total",
+        "Requests that the reflector got again.",
+    ),
+    Measure(
+        "duplicated_backward",
+        "counter",
+        "lightfloor_udp_duplicated_backward_total",
+        "Replies that came again.",
+    ),
+    Measure(
+        "restarts",
+        "counter",
+        "lightfloor_udp_reflector_restarts_total",
+        "Times the reflector began to count anew, as after a NAT's rebinding.",
+    ),
+    Measure(
+        "reflector_ns",
+        "time",
+        "lightfloor_udp_reflector_seconds",
+        "Time that the reflector had the packet, not part of the round trip.",
+    ),
+    Measure(
+        "variation_forward_ns",
+        "time",
+        "lightfloor_udp_variation_forward_seconds",
+        "Delay above the last minute's least, to the peer (RFC 5481 PDV).",
+    ),
+    Measure(
+        "variation_backward_ns",
+        "time",
+        "lightfloor_udp_variation_backward_seconds",
+        "Delay above the last minute's least, from the peer (RFC 5481 PDV).",
+    ),
+    Measure(
+        "delay_forward_ns",
+        "time",
+        "lightfloor_udp_delay_forward_seconds",
+        "One-way delay to the peer, while both clocks are synchronised.",
+    ),
+    Measure(
+        "delay_backward_ns",
+        "time",
+        "lightfloor_udp_delay_backward_seconds",
+        "One-way delay from the peer, while both clocks are synchronised.",
+    ),
+    Measure(
+        "one_way_error_seconds",
+        "gauge",
+        "lightfloor_udp_one_way_error_seconds",
+        "How far one-way delays can be off, by what both clocks state.",
+    ),
+    Measure("ttl", "gauge", "lightfloor_udp_ttl", "TTL or hop limit of the reply as it arrived."),
+    Measure(
+        "ttl_forward",
+        "gauge",
+        "lightfloor_udp_ttl_forward",
+        "TTL or hop limit of the request as it reached the peer.",
+    ),
+)
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -85,8 +171,11 @@ class _Note:
 class SenderSession:
     """One STAMP session: what is remembered of one target."""
 
-    def __init__(self, identifier: int, key: bytes | None, *, stateless: bool) -> None:
+    def __init__(
+        self, identifier: int, address: tuple[str, int], key: bytes | None, *, stateless: bool
+    ) -> None:
         self.identifier = identifier
+        self.address = address
         self.key = key
         self.next_sequence = 0
         self._directions = None if stateless else Directions()
@@ -164,7 +253,8 @@ class UdpSession:
     def __init__(self, _endpoint: Endpoint) -> None:
         self.book = Book(_judge)
         self._identifier = random.randrange(_MOST_SESSIONS)  # noqa: S311 - only keeps runs apart
-        self._sessions: WeakValueDictionary[tuple[str, int], SenderSession] = WeakValueDictionary()
+        self._by_identifier: WeakValueDictionary[int, SenderSession] = WeakValueDictionary()
+        self._by_address: WeakValueDictionary[tuple[str, int], SenderSession] = WeakValueDictionary()
 
     def launch(self, channel: "Channel", target: Target, volley: Volley, burst: Burst) -> None:
         """Send one request. Raises OSError, and Unavailable without its key."""
@@ -172,8 +262,7 @@ class UdpSession:
         address = (target.address, options.port or target.port)
         session = burst.memory.get(target)
         if session is None:
-            session = burst.memory[target] = self._begin(options, burst.network)
-            self._sessions[canonical(target.address), address[1]] = session
+            session = burst.memory[target] = self._begin(address, options, burst.network)
         clock_error_ns = burst.network.clock_error_ns()
         sequence = session.next_sequence
         timestamp = ntp_of(channel.now_ns())
@@ -189,7 +278,7 @@ class UdpSession:
         self, data: bytes, address: tuple[Any, ...], rx_ns: int | None, ttl: int | None, offset_ns: int
     ) -> None:
         """A packet from somewhere."""
-        session = self._sessions.get(address[:2])
+        session = self._session_of(data, address[:2])
         if session is None:
             return
         try:
@@ -204,7 +293,7 @@ class UdpSession:
 
     def failed(self, quoted: bytes, address: tuple[Any, ...], error: "PacketError") -> None:
         """An ICMP error about a packet to this address; it may quote nothing of our data."""
-        session = self._sessions.get(address[:2])
+        session = self._session_of(quoted, address[:2])
         if session is None:
             return
         sequence = int.from_bytes(quoted[:4], "big") if len(quoted) >= 4 else session.next_sequence - 1
@@ -212,7 +301,15 @@ class UdpSession:
         if flight is not None:
             self.book.fail(flight, error)
 
-    def _begin(self, options: Options, network: "Network") -> SenderSession:
+    def _session_of(self, data: bytes, address: tuple[str, int]) -> SenderSession | None:
+        """By the identifier, which two peers at one address need; by the address where the reflector sends none."""
+        identifier = int.from_bytes(data[14:16], "big") or int.from_bytes(data[26:28], "big")
+        session = self._by_identifier.get(identifier)
+        if session is None or session.address != address:
+            session = self._by_address.get(address)
+        return session
+
+    def _begin(self, address: tuple[str, int], options: Options, network: "Network") -> SenderSession:
         key = None
         if options.key_file is not None:
             try:
@@ -220,7 +317,10 @@ class UdpSession:
             except (OSError, ValueError) as error:
                 raise Unavailable(f"{options.key_file}: {error}") from error
         self._identifier = self._identifier % _MOST_SESSIONS + 1  # 1 … 65535: 0 stands for none
-        return SenderSession(self._identifier, key, stateless=options.stateless)
+        heard_as = (canonical(address[0]), address[1])
+        session = SenderSession(self._identifier, heard_as, key, stateless=options.stateless)
+        self._by_identifier[session.identifier] = self._by_address[heard_as] = session
+        return session
 
 
 def _judge(flight: Flight, tx_ns: int, rx_ns: int) -> Judgement:

@@ -7,6 +7,7 @@ import msgspec
 from agent.wire.series import Name
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+PathSeconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -30,8 +31,8 @@ class Peer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, froze
     ipv6: str | None = None
     port: Port = 10981
     probes: tuple[ProbeSpec, ...] = (ProbeSpec("tcp"),)
-    floor_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    limit_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    floor_seconds: PathSeconds | None = None
+    limit_seconds: PathSeconds | None = None
 
     def __post_init__(self) -> None:
         if self.ipv4 is None and self.ipv6 is None:

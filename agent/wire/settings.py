@@ -6,7 +6,8 @@ Shared by agent.toml, collector.toml and fleet.toml. No IO: the caller reads the
 import difflib
 import re
 import tomllib
-from typing import Any, TypeVar, get_type_hints
+from enum import Enum
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -32,6 +33,8 @@ def decode_toml(text: str, model: type[T], where: str) -> T:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(where, "", f"not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(where, "", "not a configuration: nested too deep") from error
     return convert(document, model, where)
 
 
@@ -44,7 +47,8 @@ def convert(document: Any, model: type[T], where: str, prefix: str = "", *, stri
         return msgspec.convert(document, model, strict=strict)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
-        key = prefix + path.removesuffix("`").removeprefix("$").removeprefix(".")
+        inside = path.removesuffix("`").removeprefix("$").removeprefix(".")
+        key = prefix + inside if inside else prefix.removesuffix(".")
         unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message)
         if unknown:
             name = unknown.group(1)
@@ -54,6 +58,8 @@ def convert(document: Any, model: type[T], where: str, prefix: str = "", *, stri
         if missing:
             message = "required key is missing"
             key = f"{key}.{missing.group(1)}" if key else missing.group(1)
+        if message.startswith("Invalid enum value"):
+            message += _one_of(_hint_at(model, path))
         raise ConfigError(where, key.replace("[...]", ".*"), _plain(message)) from error
 
 
@@ -68,8 +74,24 @@ def _suggestion(name: str, known: list[str]) -> str:
     return f"; known here: {', '.join(known)}" if known else ""
 
 
+def _one_of(hint: Any) -> str:
+    """The values of a Literal or an enum, also where None is allowed beside it."""
+    for each in (hint, *getattr(hint, "__args__", ())):
+        if get_origin(each) is Literal:
+            return f"; one of {', '.join(map(str, get_args(each)))}"
+        if isinstance(each, type) and issubclass(each, Enum):
+            return f"; one of {', '.join(str(member.value) for member in each)}"
+    return ""
+
+
 def _fields_at(model: Any, path: str) -> list[str]:
     """Field names of the struct that a msgspec error path such as `$.peers[0].probes[...]` leads to."""
+    struct = _struct_in(_hint_at(model, path))
+    return [field.encode_name for field in msgspec.structs.fields(struct)] if struct else []
+
+
+def _hint_at(model: Any, path: str) -> Any:
+    """The type annotation there, None where the path leaves what is known."""
     here = model
     for name, index in re.findall(r"\.(\w+)|(\[[^\]]*\])", path.removesuffix("`")):
         here = _struct_in(here) if name else here
@@ -77,8 +99,7 @@ def _fields_at(model: Any, path: str) -> list[str]:
             here = get_type_hints(here).get(name)
         elif index:
             here = next((a for a in reversed(getattr(here, "__args__", ())) if a is not Ellipsis), None)
-    struct = _struct_in(here)
-    return [field.encode_name for field in msgspec.structs.fields(struct)] if struct else []
+    return here
 
 
 def _struct_in(hint: Any) -> Any:

@@ -1,21 +1,17 @@
 """One batch into the store, exactly once: its windows, its facts and its (node, boot, sequence) in one transaction."""
 
 import sqlite3
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
-from agent.wire.batch import Batch, Fact, Window
+from agent.wire.batch import Batch, Window
 from agent.wire.histogram import MAX_NS
 from agent.wire.series import SeriesKey
-from collector.store.buckets import merge_encoded
-from collector.store.quality import merge_same_minute
+from collector.store.evidence import UnreasonableError, store_events, store_facts
+from collector.store.measures import store_measures
 from collector.store.schema import (
     HOUR_S,
     MINUTE_COLUMNS,
-    MINUTE_S,
     MOST_SAMPLES_PER_MINUTE,
     MOST_SUM_NS_PER_MINUTE,
     OUTCOME_COLUMNS,
@@ -26,7 +22,7 @@ MOST_AHEAD_SECONDS = 86400
 """How far a node's wall clock may run ahead of the collector's before its windows are refused."""
 MOST_SERIES_PER_NODE = 20_000
 MOST_FLAGS_PER_WINDOW = 32
-MOST_FACT_BYTES = 65536
+MOST_MEASURES_PER_WINDOW = 64
 
 _ADDED = ("count", "sum_ns", "judged", "over_limit", *OUTCOME_COLUMNS)
 _UPSERT = (
@@ -71,11 +67,6 @@ class BatchStore:
         """Drop every remembered id; called when a transaction was undone."""
         self._known = _Known({}, {}, {})
 
-    def prepare(self, connection: sqlite3.Connection) -> None:
-        """Teach the connection the two functions that merging a repeated minute needs."""
-        connection.create_function("merge_buckets", 2, merge_encoded, deterministic=True)
-        connection.create_function("merge_quality", 2, merge_same_minute, deterministic=True)
-
     def store(self, connection: sqlite3.Connection, batch: Batch, now_s: int) -> Stored:
         """Store one batch inside the open transaction. Raises BatchRefusedError."""
         node = self._node(connection, batch.node)
@@ -86,7 +77,11 @@ class BatchStore:
         newest_s = max((window.start_s for window in batch.windows), default=now_s)
         connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", (*key, newest_s))
         self._store_windows(connection, node, batch.windows, now_s)
-        _store_facts(connection, node, batch.facts)
+        try:
+            store_facts(connection, node, batch.facts)
+            store_events(connection, node, batch.events, now_s + MOST_AHEAD_SECONDS)
+        except UnreasonableError as error:
+            raise BatchRefusedError(str(error)) from error
         connection.execute(
             "UPDATE node SET last_batch_s = ?, last_window_s = max(ifnull(last_window_s, 0), ?) WHERE id = ?",
             (now_s, newest_s if batch.windows else 0, node),
@@ -101,14 +96,10 @@ class BatchStore:
             problem = _problem(window, horizon_s, now_s)
             if problem:
                 raise BatchRefusedError(f"windows[{index}]: {problem}")
-        rows = [
-            minute_row(
-                window.start_s // MINUTE_S * MINUTE_S, self._series(connection, node, window.series), window
-            )
-            for window in windows
-        ]
+        known = [(self._series(connection, node, window.series), window) for window in windows]
         try:
-            connection.executemany(_UPSERT, rows)
+            connection.executemany(_UPSERT, [minute_row(series, window) for series, window in known])
+            store_measures(connection, known)
         except sqlite3.IntegrityError as error:
             raise BatchRefusedError(
                 "one minute of one series holds more samples than an agent can take"
@@ -167,35 +158,15 @@ def _problem(window: Window, horizon_s: int, now_s: int) -> str | None:
         return f"start_s {window.start_s} is older than the minutes kept here (from {horizon_s})"
     if window.start_s > now_s + MOST_AHEAD_SECONDS:
         return f"start_s {window.start_s} is more than a day ahead of this collector's clock ({now_s})"
-    if window.rtt.max_ns is not None and window.rtt.max_ns > MAX_NS:
-        return f"rtt.max_ns {window.rtt.max_ns} is longer than {MAX_NS} ns"
-    if sum(window.outcomes.values()) > MOST_SAMPLES_PER_MINUTE or window.rtt.sum_ns > MOST_SUM_NS_PER_MINUTE:
-        return "more samples than an agent can take in a minute"
+    if sum(window.outcomes.values()) > MOST_SAMPLES_PER_MINUTE:
+        return "more outcomes than an agent can have in a minute"
+    for name, times in (("rtt", window.rtt), *window.times.items()):
+        if times.max_ns is not None and times.max_ns > MAX_NS:
+            return f"{name}.max_ns {times.max_ns} is longer than {MAX_NS} ns"
+        if times.count > MOST_SAMPLES_PER_MINUTE or times.sum_ns > MOST_SUM_NS_PER_MINUTE:
+            return f"{name} holds more samples than an agent can take in a minute"
+    if len(window.times) + len(window.counters) + len(window.gauges) > MOST_MEASURES_PER_WINDOW:
+        return f"more than {MOST_MEASURES_PER_WINDOW} measures"
     if len(window.quality) > MOST_FLAGS_PER_WINDOW:
         return f"more than {MOST_FLAGS_PER_WINDOW} quality flags"
     return None
-
-
-def _store_facts(connection: sqlite3.Connection, node: int, facts: Iterable[Fact]) -> None:
-    """What changed goes to the history; the latest value and when it was last seen stand in fact."""
-    for fact in facts:
-        value = msgspec.json.encode(fact.value).decode()
-        if len(value) > MOST_FACT_BYTES:
-            raise BatchRefusedError(f"fact {fact.name}: a value of more than {MOST_FACT_BYTES} bytes")
-        row = (node, fact.name, value, fact.source, fact.reason)
-        before = connection.execute(
-            "SELECT value, source, reason FROM fact WHERE (node, name) = (?, ?)", (node, fact.name)
-        ).fetchone()
-        if before == (value, fact.source, fact.reason):
-            connection.execute(
-                "UPDATE fact SET seen_s = max(seen_s, ?) WHERE (node, name) = (?, ?)",
-                (fact.time_s, node, fact.name),
-            )
-            continue
-        connection.execute(
-            "INSERT OR REPLACE INTO fact VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, fact.time_s, fact.time_s)
-        )
-        connection.execute(
-            "INSERT OR REPLACE INTO fact_change VALUES (?, ?, ?, ?, ?, ?)",
-            (node, fact.name, fact.time_s, value, fact.source, fact.reason),
-        )

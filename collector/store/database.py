@@ -26,7 +26,6 @@ class Database:
         self._wall_s = wall_s
         self._batches = batches.BatchStore()
         connection = open_writer(path)
-        self._batches.prepare(connection)
         self._writer = Writer(connection, self._batches.forget)
         self._tokens = open_reader(path)
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
@@ -38,6 +37,10 @@ class Database:
     def writer_state(self) -> WriterState:
         """Commits, jobs, and what the last commit failed with."""
         return self._writer.state
+
+    def now_s(self) -> float:
+        """The clock by which windows are taken or refused."""
+        return self._wall_s()
 
     def waiting(self) -> int:
         """Batches and other work handed to the writer and not yet begun."""
@@ -95,9 +98,12 @@ class Database:
         return deleted
 
     def close(self) -> None:
-        """Finish what the writer was given, then close every connection. Blocks."""
-        self._writer.close()
+        """Finish what the readers and the writer were given, then close every connection. Blocks.
+
+        The writer goes last: only the last connection to go, if it may write, takes the write-ahead log with it.
+        """
         self._threads.shutdown()
         while not self._idle.empty():
             self._idle.get().close()
         self._tokens.close()
+        self._writer.close()

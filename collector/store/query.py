@@ -27,19 +27,23 @@ def coverage(connection: sqlite3.Connection) -> Coverage:
 
 
 def load(
-    connection: sqlite3.Connection, period: Period, cuts_of: CutsOf = lambda _: ()
+    connection: sqlite3.Connection,
+    period: Period,
+    cuts_of: CutsOf = lambda _: (),
+    path: tuple[str, str] | None = None,
 ) -> tuple[Period, dict[SeriesKey, SeriesTotals]]:
     """Every series with a row in the period, and the period that the answer covers.
 
     cuts_of: what of the period does not count for a series (announced maintenance).
+    path: only the series of this (source, destination).
     """
     connection.execute("BEGIN")  # one snapshot for the notes of what is merged and for the rows
     try:
         held = coverage(connection)
         period = widen(period, held)
-        names = _series_names(connection)
+        names = _series_names(connection, path)
         merged = merge_rows(
-            _rows_without_cuts(connection, period, held, names, cuts_of),
+            _rows_without_cuts(connection, period, held, names, cuts_of, scan=path is None),
             lambda _, series, spoiled: series * 2 + spoiled,
         )
     finally:
@@ -60,13 +64,15 @@ def _rows_without_cuts(
     held: Coverage,
     names: Mapping[int, SeriesKey],
     cuts_of: CutsOf,
+    *,
+    scan: bool,
 ) -> Iterator[list[Any]]:
-    """Series with the same cuts are read together; where none has any, in one scan."""
+    """Series with the same cuts are read together; where all have the same, and scan says so, in one scan."""
     series_by_cuts: dict[tuple[Period, ...], list[int]] = {}
     for number, name in names.items():
         series_by_cuts.setdefault(tuple(cuts_of(name)), []).append(number)
     for cuts, series in series_by_cuts.items():
-        wanted = series if len(series_by_cuts) > 1 else None
+        wanted = None if scan and len(series_by_cuts) == 1 else series
         for part in without(period, cuts, held):
             yield from _rows(connection, plan(part, held), wanted)
 
@@ -82,11 +88,7 @@ def load_steps(
     try:
         held = coverage(connection)
         period = widen(Period(period.start_s // step_s * step_s, -(-period.end_s // step_s) * step_s), held)
-        names = {
-            number: name
-            for number, name in _series_names(connection, source).items()
-            if name.destination == destination
-        }
+        names = _series_names(connection, (source, destination))
         first_s = period.start_s
 
         def group_of(start: Ints, series: Ints, spoiled: Ints) -> Ints:
@@ -128,11 +130,16 @@ def _rows(
             yield rows
 
 
-def _series_names(connection: sqlite3.Connection, source: str | None = None) -> dict[int, SeriesKey]:
+def _series_names(
+    connection: sqlite3.Connection, path: tuple[str, str] | None = None
+) -> dict[int, SeriesKey]:
+    """Series by id: all, or those of one (source, destination)."""
+    source, destination = path or (None, None)
     rows = connection.execute(
         "SELECT series.id, node.name, destination, probe, family, time_source"
-        " FROM series JOIN node ON node.id = series.node WHERE ?1 IS NULL OR node.name = ?1",
-        (source,),
+        " FROM series JOIN node ON node.id = series.node"
+        " WHERE ?1 IS NULL OR (node.name = ?1 AND destination = ?2)",
+        (source, destination),
     )
     return {
         number: SeriesKey(name, destination, probe, Family(family), TimeSource(time_source))

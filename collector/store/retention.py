@@ -19,6 +19,19 @@ class Retention:
             raise ValueError("retention must hold: one day ≤ minutes ≤ hours ≤ days")
 
 
+_RECORDS = (
+    (
+        (
+            "DELETE FROM batch WHERE (node, boot, sequence) IN"
+            " (SELECT node, boot, sequence FROM batch WHERE newest_s < ? LIMIT 5000)"
+        ),
+        "minute",
+    ),
+    ("DELETE FROM fact_change WHERE time_s < ?", "hour"),
+    ("DELETE FROM event WHERE id IN (SELECT id FROM event WHERE time_s < ? LIMIT 5000)", "day"),
+)
+
+
 def advance_horizons(connection: sqlite3.Connection, retention: Retention, now_s: int) -> None:
     """Move each tier's horizon to where its retention ends, a whole day, inside the open transaction.
 
@@ -46,19 +59,16 @@ def delete_some(connection: sqlite3.Connection) -> int:
     """Delete one start's rows of one tier before its horizon, inside the open transaction; 0 when none are left.
 
     A start holds one row per series: that bounds the time it takes. Records of batches go with the minutes, since
-    a repeat of such a batch has only windows that are refused; the history of facts goes with the hours.
+    a repeat of such a batch has only windows that are refused; the history of facts goes with the hours, events with the days.
     """
     horizons = dict(connection.execute("SELECT tier, start_s FROM horizon").fetchall())
     for tier in TIER_SECONDS:
         oldest = connection.execute(f"SELECT min(start_s) FROM {tier}").fetchone()[0]
         if oldest is not None and oldest < horizons[tier]:
+            connection.execute(f"DELETE FROM {tier}_measure WHERE start_s <= ?", (oldest,))
             return connection.execute(f"DELETE FROM {tier} WHERE start_s = ?", (oldest,)).rowcount
-    deleted = connection.execute(
-        "DELETE FROM batch WHERE (node, boot, sequence) IN"
-        " (SELECT node, boot, sequence FROM batch WHERE newest_s < ? LIMIT 5000)",
-        (horizons["minute"],),
-    ).rowcount
-    return (
-        deleted
-        or connection.execute("DELETE FROM fact_change WHERE time_s < ?", (horizons["hour"],)).rowcount
-    )
+    for statement, tier in _RECORDS:
+        deleted = connection.execute(statement, (horizons[tier],)).rowcount
+        if deleted:
+            return deleted
+    return 0

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+from collector.store.measures import roll_up_measures
 from collector.store.merge import merge_columns, merge_rows
 from collector.store.schema import COARSE_COLUMNS, DAY_S, TIER_SECONDS
 from collector.store.totals import coarse_row, totals_by_group
@@ -57,6 +58,7 @@ def roll_up(connection: sqlite3.Connection, unit: Unit) -> int:
     )
     rows = [coarse_row(start_s, group // 2, group % 2, totals) for group, totals in totals_by_group(merged)]
     connection.executemany(_INSERT.format(tier=tier), rows)
+    roll_up_measures(connection, FINER[tier], tier, start_s, end_s, node)
     connection.execute("DELETE FROM touched WHERE (tier, start_s, node) = (?, ?, ?)", unit)
     if tier == "hour":
         day = start_s // DAY_S * DAY_S

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from agent.wire.series import Outcome
 from collector.measured import MinuteCounts
+from collector.store.buckets import merge_encoded
+from collector.store.quality import merge_same_minute
 
 OUTCOME_COLUMNS: tuple[str, ...] = tuple(outcome.value for outcome in Outcome)
 MINUTE_COLUMNS: tuple[str, ...] = (
@@ -77,6 +79,8 @@ def open_writer(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.C
             connection.execute("PRAGMA cache_size = -65536")
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute("PRAGMA journal_size_limit = 67108864")
+            connection.create_function("merge_buckets", 2, merge_encoded, deterministic=True)
+            connection.create_function("merge_quality", 2, merge_same_minute, deterministic=True)
             _migrate(connection, path, migrations)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error

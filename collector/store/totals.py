@@ -13,7 +13,7 @@ from collector.measured import MinuteCounts
 from collector.store.buckets import encode_buckets
 from collector.store.merge import ADDED, NO_HIGH, NO_LOW, Merged
 from collector.store.quality import Flags, encode_flags
-from collector.store.schema import OUTCOME_COLUMNS
+from collector.store.schema import MINUTE_S, OUTCOME_COLUMNS
 
 _OUTCOMES = slice(ADDED.index(OUTCOME_COLUMNS[0]), ADDED.index(OUTCOME_COLUMNS[-1]) + 1)
 _MINUTES = ADDED.index("minutes")
@@ -47,11 +47,11 @@ class SeriesTotals:
     spoiled: Totals = field(default_factory=Totals)
 
 
-def minute_row(start_s: int, series: int, window: Window) -> tuple[Any, ...]:
-    """A window as the row of its minute, in the order of MINUTE_COLUMNS."""
+def minute_row(series: int, window: Window) -> tuple[Any, ...]:
+    """A window as the row of its minute, in the order of MINUTE_COLUMNS; shorter windows share one."""
     rtt = window.rtt
     return (
-        start_s,
+        window.start_s // MINUTE_S * MINUTE_S,
         series,
         1 if window.quality else 0,
         rtt.count,

@@ -1,9 +1,9 @@
 import asyncio
+import contextlib
 import gzip
 import json
 import random
 import sqlite3
-from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
@@ -12,7 +12,7 @@ import zstandard
 from aiohttp import web
 
 from agent.wire.assignment import Assignment, Peer
-from agent.wire.batch import encode
+from agent.wire.batch import SCHEMA, encode
 from collector import ingest
 from collector.store import tokens
 from collector.store.database import Database
@@ -42,7 +42,7 @@ class Collector:
         return (await self.database.read(lambda c: load(c, Period(DAY, NOW))))[1]
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def running(tmp_path, **bounds):
     path = tmp_path / "store.db"
     writer = open_writer(path)
@@ -60,10 +60,12 @@ async def running(tmp_path, **bounds):
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0]
-    async with aiohttp.ClientSession() as session:
-        yield Collector(f"http://{host}:{port}", session, token, database, handlers, assignments)
-    await runner.cleanup()
-    await asyncio.to_thread(database.close)
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Collector(f"http://{host}:{port}", session, token, database, handlers, assignments)
+    finally:
+        await runner.cleanup()
+        await asyncio.to_thread(database.close)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,12 @@ async def test_a_batch_is_stored_whatever_its_encoding(tmp_path, encoding, encod
         status, answer, _ = await collector.post(body, **{"Content-Encoding": encoding})
         assert (status, answer) == (200, {"result": "stored"})
         assert (await collector.stored())[series()].clean.rtt.count == 1
+
+
+async def test_the_schema_before_this_one_is_still_taken(tmp_path):
+    """Agents need not be updated on the same day as the collector."""
+    async with running(tmp_path) as collector:
+        assert (await collector.post(_altered(schema=SCHEMA - 1)))[0] == 200
 
 
 async def test_a_repeat_is_answered_with_200_and_changes_nothing(tmp_path):
@@ -129,7 +137,7 @@ FAULTS = {
     "bomb in zstd": (zstandard.compress(bytes(50 * 2**20)), {"Content-Encoding": "zstd"}, 413),
     "encoding unknown": (_altered(), {"Content-Encoding": "br"}, 415),
     "two encodings": (_altered(), {"Content-Encoding": "gzip, zstd"}, 415),
-    "other schema": (_altered(schema=2), {}, 422),
+    "other schema": (_altered(schema=99), {}, 422),
     "no schema": (b"{}", {}, 422),
     "list": (b"[]", {}, 422),
     "unknown key": (_altered(extra=1), {}, 422),
@@ -158,6 +166,24 @@ async def test_each_bad_batch_has_its_status_and_leaves_nothing(tmp_path, fault)
             assert await collector.stored() == {}
         assert ("WWW-Authenticate" in response_headers) == (expected == 401)
         assert (await collector.post(encode(batch([window()], sequence=9))))[0] == 200
+
+
+async def test_a_body_that_does_not_tell_its_length_is_bounded_too(tmp_path):
+    """Chunked, endless, and ended by us: the bound holds for what arrives, not for what was announced."""
+    sent = 0
+
+    async def endless():
+        nonlocal sent
+        while sent < 500 * BODY:
+            sent += 1000
+            yield b" " * 1000
+
+    async with running(tmp_path) as collector:
+        with contextlib.suppress(aiohttp.ClientError):  # the connection may be cut while we still send
+            assert (await collector.post(endless()))[0] == 413
+        assert sent < 500 * BODY
+        assert collector.handlers.counters.responses == {413: 1}
+        assert (await collector.post(encode(batch([window()]))))[0] == 200
 
 
 async def test_any_damage_to_a_good_batch_is_refused_or_harmless(tmp_path):

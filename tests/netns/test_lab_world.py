@@ -371,7 +371,7 @@ def test_a_node_sees_its_own_devices(world):
     listing = world["fra"].run(["ls", "/sys/class/net"]).stdout.split()
     assert sorted(listing) == ["lo", "wan0"]
     assert "wan0" in world["fra"].run(["cat", "/proc/net/dev"]).stdout
-    assert world["fra"].run(["ls", "/sys/fs/cgroup"]).stdout.split() == sorted(os.listdir("/sys/fs/cgroup"))  # noqa: PTH208 - names, not paths
+    assert world["fra"].run(["ls", "/sys/fs/cgroup"]).stdout.split() == sorted(os.listdir("/sys/fs/cgroup"))
 
 
 def test_nothing_is_left_after_an_exception():
@@ -396,10 +396,10 @@ def test_nothing_is_left_after_an_exception():
 
 def test_a_world_returns_its_descriptors():
     """A thousand worlds in one test run do not use up the process's open files."""
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not opened
+    before = len(os.listdir("/proc/self/fd"))
     with World(["a", "b"]) as world, world["a"].capture():
         pass
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - counted, not opened
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_dead_emulator_is_an_error():

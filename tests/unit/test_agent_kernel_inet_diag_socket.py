@@ -126,6 +126,16 @@ def test_dctcp_and_vegas_are_decoded():
     assert (vegas.rtt_seconds, vegas.minrtt_seconds) == (None, 80e-6)
 
 
+def test_bandwidth_beyond_32_bits_and_unlike_window_scales():
+    """BBR's bandwidth is two words; the sent window's shift is the low nibble."""
+    bbr = only([(inet_diag.BBRINFO, struct.pack("=5I", 1, 1, 145, 739, 512))]).bbr
+    assert bbr.bw_bits_per_second == (2**32 + 1) * 8
+    assert (bbr.mrtt_seconds, bbr.pacing_gain, bbr.cwnd_gain) == (0.000145, 2.88671875, 2.0)
+    data = bytearray(280)
+    data[5], data[6] = 4, 0xA7
+    assert only([(inet_diag.INFO, bytes(data))]).wscale == (7, 10)
+
+
 def test_a_socket_without_tcp_info_has_no_figures():
     """No attribute, no invented value."""
     socket = only([])

@@ -110,6 +110,7 @@ def test_spurious_is_what_the_packets_prove():
     acknowledged.sends(0, 0)
     acknowledged.acknowledges(10, 1000)
     acknowledged.sends(250, 0)
+    assert acknowledged.sender.spurious == 1
     acknowledged.sender.received_twice(acknowledged.base, acknowledged.base + 1000)
     assert acknowledged.sender.spurious == 1
 

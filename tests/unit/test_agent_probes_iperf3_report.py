@@ -99,6 +99,8 @@ def test_omitted_seconds_are_marked_and_stay_out_of_the_figures():
     """Intervals within -O are there, marked, and do not enter the RTT."""
     way = forward(parse_report(recorded("omit")))
     assert [interval.omitted for interval in way.intervals] == [True, False]
+    counted = json.loads(recorded("omit"))["intervals"][1]["streams"][0]
+    assert way.rttvar_mean_seconds == counted["rttvar"] / 1e6
 
 
 def test_no_received_byte_is_no_throughput():

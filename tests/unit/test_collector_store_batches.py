@@ -1,7 +1,6 @@
 import msgspec
 import pytest
 
-from agent.wire.batch import Fact
 from agent.wire.histogram import MAX_NS, Histogram
 from agent.wire.series import Outcome
 from collector.store import batches
@@ -19,7 +18,6 @@ PERIOD = Period(DAY, DAY + 3600)
 def store(tmp_path):
     connection = open_writer(tmp_path / "store.db")
     sink = BatchStore()
-    sink.prepare(connection)
     yield lambda b, now_s=NOW: sink.store(connection, b, now_s), connection
     connection.close()
 
@@ -98,7 +96,10 @@ def test_an_empty_minute_is_still_a_minute(store):
     [
         ({"start_s": NOW + 86401}, "more than a day ahead"),
         ({"start_s": DAY - 14 * 86400 - 60}, "older than the minutes kept here"),
-        ({"outcomes": {Outcome.TIMEOUT: MOST_SAMPLES_PER_MINUTE + 1}}, "more samples than an agent can take"),
+        (
+            {"outcomes": {Outcome.TIMEOUT: MOST_SAMPLES_PER_MINUTE + 1}},
+            "more outcomes than an agent can have",
+        ),
         ({"quality": {f"flag{i}": 1.0 for i in range(33)}}, "more than 32 quality flags"),
     ],
 )
@@ -138,31 +139,6 @@ def test_a_node_cannot_fill_the_store_with_series(store, monkeypatch):
     with pytest.raises(BatchRefusedError, match="already has 2 series"):
         put(batch([window(series(destination="d2"))], sequence=1))
     put(batch([window(series("lon"))], node="lon"))
-
-
-def test_facts_keep_their_latest_value_and_each_change(store):
-    """The history has one row per change, the current value knows when it was last seen."""
-    put, connection = store
-
-    def fact(value, time_s, reason=None):
-        return Fact("tcp_congestion_control", value, "sysctl", time_s, reason)
-
-    put(batch(facts=[fact("cubic", NOW)]))
-    put(batch(facts=[fact("cubic", NOW + 60)], sequence=1))
-    put(batch(facts=[fact(None, NOW + 120, "permission denied")], sequence=2))
-    assert connection.execute("SELECT value, reason, changed_s, seen_s FROM fact").fetchall() == [
-        ("null", "permission denied", NOW + 120, NOW + 120)
-    ]
-    assert connection.execute("SELECT time_s, value FROM fact_change ORDER BY 1").fetchall() == [
-        (NOW, '"cubic"'),
-        (NOW + 120, "null"),
-    ]
-
-
-def test_a_fact_of_unreasonable_size_is_refused(store):
-    """A fact is a value, not a file."""
-    with pytest.raises(BatchRefusedError, match="fact blob"):
-        store[0](batch(facts=[Fact("blob", "x" * 70_000, "test", NOW)]))
 
 
 def test_when_a_node_last_spoke_is_known(store):

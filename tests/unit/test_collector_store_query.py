@@ -79,9 +79,7 @@ def connection(tmp_path):
 
 @pytest.fixture
 def sink(connection):
-    sink = BatchStore()
-    sink.prepare(connection)
-    return sink
+    return BatchStore()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -20,7 +20,6 @@ def connection(tmp_path):
 
 def put(connection, day, sequence):
     sink = BatchStore()
-    sink.prepare(connection)
     start_s = DAY + day * DAY_S
     sink.store(connection, batch([window(start_s=start_s)], sequence), start_s)
 

@@ -18,7 +18,6 @@ def connection(tmp_path):
 
 def put(connection, windows, sequence=0):
     sink = BatchStore()
-    sink.prepare(connection)
     sink.store(connection, batch(windows, sequence), DAY + DAY_S)
 
 
@@ -60,7 +59,6 @@ def test_one_nodes_late_data_leaves_other_nodes_alone(connection):
     """A unit is one node's: the rows of others are neither read nor written."""
     put(connection, [window()])
     sink = BatchStore()
-    sink.prepare(connection)
     sink.store(connection, batch([window(series("lon"))], node="lon"), DAY + DAY_S)
     units = due_units(connection, DAY + HOUR_S + GRACE_SECONDS)
     assert [unit[2] for unit in units] == [1, 2]

@@ -130,6 +130,59 @@ CREATE TABLE day (
     PRIMARY KEY (start_s, series, spoiled)
 ) WITHOUT ROWID;
 
+-- What a probe measures beside its round-trip time. kind: time (a histogram), counter (value adds up), gauge
+-- (value is the latest, low and high what it was between).
+CREATE TABLE minute_measure (
+    start_s INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    spoiled INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value REAL,
+    low REAL,
+    high REAL,
+    count INTEGER NOT NULL,
+    sum_ns INTEGER NOT NULL,
+    min_ns INTEGER,
+    max_ns INTEGER,
+    histogram BLOB NOT NULL,
+    PRIMARY KEY (start_s, series, spoiled, kind, name)
+) WITHOUT ROWID;
+
+CREATE TABLE hour_measure (
+    start_s INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    spoiled INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value REAL,
+    low REAL,
+    high REAL,
+    count INTEGER NOT NULL,
+    sum_ns INTEGER NOT NULL,
+    min_ns INTEGER,
+    max_ns INTEGER,
+    histogram BLOB NOT NULL,
+    PRIMARY KEY (start_s, series, spoiled, kind, name)
+) WITHOUT ROWID;
+
+CREATE TABLE day_measure (
+    start_s INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    spoiled INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value REAL,
+    low REAL,
+    high REAL,
+    count INTEGER NOT NULL,
+    sum_ns INTEGER NOT NULL,
+    min_ns INTEGER,
+    max_ns INTEGER,
+    histogram BLOB NOT NULL,
+    PRIMARY KEY (start_s, series, spoiled, kind, name)
+) WITHOUT ROWID;
+
 -- Hours and days of one node's series that have to be merged anew.
 CREATE TABLE touched (
     tier TEXT NOT NULL,
@@ -166,3 +219,17 @@ CREATE TABLE fact_change (
     reason TEXT,
     PRIMARY KEY (node, name, time_s)
 ) WITHOUT ROWID;
+
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    node INTEGER NOT NULL,
+    time_s INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    destination TEXT,
+    family TEXT,
+    detail TEXT NOT NULL
+);
+
+CREATE INDEX event_path ON event (node, destination, time_s);
+
+CREATE INDEX event_time ON event (time_s);

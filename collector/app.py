@@ -1,0 +1,201 @@
+"""The composition root of `serve`: the only module that knows every part of the running collector."""
+
+import asyncio
+import logging
+import signal
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from agent import __version__
+from collector import systemd
+from collector.config import CollectorConfig, Server
+from collector.exporter import Exporter
+from collector.ingest import Ingest, error_response
+from collector.live import LiveFleet, LiveStanding
+from collector.logs import AccessLogger
+from collector.store.database import Database
+from collector.store.retention import Retention
+from collector.store.schema import DAY_S
+from collector.web import Pages
+
+LOG = logging.getLogger("collector.app")
+
+JUDGE_SECONDS = 60.0
+EXPIRE_SECONDS = 3600.0
+SHUTDOWN_SECONDS = 5.0
+SMALL_BODY_BYTES = 4096
+"""For every request but a batch, which bounds its own body."""
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What runs, joined together."""
+
+    database: Database
+    fleet: LiveFleet
+    standing: LiveStanding
+    application: web.Application
+
+
+async def serve(config: CollectorConfig) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigError, StoreError, OSError before it listens."""
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hangup)):
+        loop.add_signal_handler(number, event.set)
+    async with running(config) as (parts, addresses):
+        reloading = asyncio.create_task(_reload_at_each(hangup, parts))
+        LOG.info("collector started", extra={"version": __version__, "addresses": ", ".join(addresses)})
+        systemd.notify("READY=1")
+        await stop.wait()
+        reloading.cancel()
+        systemd.notify("STOPPING=1")
+        LOG.info("collector stopping")
+
+
+@asynccontextmanager
+async def running(config: CollectorConfig) -> AsyncIterator[tuple[Parts, list[str]]]:
+    """The whole collector, listening; yields its parts and where it listens. Stops in order on the way out."""
+    parts = assemble(config)
+    runner = web.AppRunner(
+        parts.application,
+        auto_decompress=False,  # a batch's body is bounded before and after decompression: ingest.py
+        access_log_class=AccessLogger,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        addresses = await _listen(runner, config.server)
+        tasks += [asyncio.create_task(work) for work in _background(parts)]
+        yield parts, addresses
+    finally:
+        await runner.cleanup()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(parts.database.close)
+
+
+def assemble(config: CollectorConfig) -> Parts:
+    """Every part, not yet listening. Raises ConfigError, StoreError."""
+    fleet = LiveFleet(Path(config.fleet.path))
+    days = config.store.retention_days
+    keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
+    database = Database(Path(config.store.path), keep, time.time)
+    standing = LiveStanding(database, fleet, time.time)
+    ingest = Ingest(
+        database,
+        fleet.assignment,
+        body_bytes=config.limits.body_bytes,
+        decompressed_bytes=config.limits.decompressed_bytes,
+    )
+    exporter = Exporter(database, fleet, standing, ingest)
+    pages = Pages(database, fleet, standing)
+    application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
+    application.add_routes([*ingest.routes(), *exporter.routes(), *pages.routes(), *_health(fleet, standing)])
+    return Parts(database, fleet, standing, application)
+
+
+async def _listen(runner: web.AppRunner, server: Server) -> list[str]:
+    await runner.setup()
+    context = None
+    if server.tls_cert and server.tls_key:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(server.tls_cert, server.tls_key)
+    site = web.TCPSite(runner, server.address or None, server.port, ssl_context=context, reuse_address=True)
+    await site.start()
+    return [f"{address[0]}:{address[1]}" for address in runner.addresses]
+
+
+def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
+    async def judge() -> None:
+        await parts.database.roll_up_due()
+        await parts.standing.refresh()
+
+    async def expire() -> None:
+        await parts.database.delete_expired()
+
+    async def pulse() -> None:
+        systemd.notify("WATCHDOG=1")
+
+    work = [_every(JUDGE_SECONDS, judge), _every(EXPIRE_SECONDS, expire)]
+    seconds = systemd.watchdog_seconds()
+    return work if seconds is None else [*work, _every(seconds, pulse)]
+
+
+async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    """Run the job now and again; a job that fails is reported and tried again next time."""
+    while True:
+        try:
+            await job()
+        except Exception:
+            LOG.exception("background work failed", extra={"work": job.__name__})
+        await asyncio.sleep(seconds)
+
+
+async def _reload_at_each(hangup: asyncio.Event, parts: Parts) -> None:
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        if await parts.fleet.reload() is None:
+            await parts.standing.refresh()
+        systemd.notify("READY=1")
+
+
+def _health(fleet: LiveFleet, standing: LiveStanding) -> list[web.RouteDef]:
+    async def healthy(_: web.Request) -> web.Response:
+        return web.Response(text="healthy\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        if standing.latest is None:
+            return web.Response(status=503, text="no path has been judged yet\n")
+        return web.Response(text="ready\n")
+
+    async def reload(_: web.Request) -> web.Response:
+        problem = await fleet.reload()
+        if problem is not None:
+            return error_response(400, problem)
+        await standing.refresh()
+        return web.json_response({"result": "reloaded"})
+
+    return [web.get("/-/healthy", healthy), web.get("/-/ready", ready), web.post("/-/reload", reload)]
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line of JSON for programs; a bug's traceback goes to the log and never to a client."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400 or not request.path.startswith(("/v1/", "/-/")):
+            raise
+        response = error_response(error.status, f"{request.method} {request.path}: {error.reason}")
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except Exception:
+        LOG.exception("request failed", extra={"method": request.method, "path": request.path})
+        return error_response(500, "a bug of the collector; its log has the details")
+
+
+@web.middleware
+async def _headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    response.headers.update(HEADERS)
+    return response

@@ -1,0 +1,236 @@
+"""The collector's own /metrics: how every path stands, and how the collector itself does.
+
+The path families are rendered once for each judgement, straight to text: prometheus-client needs about 10 µs a
+line and there are a dozen lines a path. They are gauges, whose lines are the same in both formats.
+"""
+
+import asyncio
+import gzip
+from collections.abc import Callable, Iterable, Iterator
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from agent import __version__
+from collector.ingest import Ingest
+from collector.live import LiveFleet, LiveStanding, Snapshot
+from collector.standing import PathStanding
+from collector.store.database import Database
+from collector.store.writer import StoreFullError
+
+OPENMETRICS_END = b"# EOF\n"
+
+
+def _budget_remaining(row: PathStanding) -> float | None:
+    if row.sla_class is None or row.over_limit is None:
+        return None
+    return 1 - row.over_limit / (row.proof.samples * (1 - row.sla_class.objective))
+
+
+PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...] = (
+    ("p50_seconds", "Median round trip.", lambda row: row.p50_seconds),
+    ("p99_seconds", "99th percentile of the round trip.", lambda row: row.p99_seconds),
+    ("floor_seconds", "Round trip of light in fibre over the great circle.", lambda row: row.floor_seconds),
+    ("limit_seconds", "Round trip that the SLA allows.", lambda row: row.limit_seconds),
+    ("ratio_to_floor", "P99 divided by the floor.", lambda row: row.ratio_to_floor),
+    ("static_inflation", "Own minimum divided by the floor: the route.", lambda row: row.static_inflation),
+    ("dynamic_inflation", "P99 divided by the own minimum: queueing.", lambda row: row.dynamic_inflation),
+    ("samples", "Round trips measured.", lambda row: row.samples),
+    ("judged", "Round trips compared with a limit.", lambda row: row.proof.samples),
+    ("over_limit", "Of these, the ones above it.", lambda row: row.over_limit),
+    (
+        "budget_remaining_ratio",
+        "Share of the allowed misses that is left; below 0 overdrawn.",
+        _budget_remaining,
+    ),
+    ("loss_ratio", "Probes lost divided by probes answered or lost.", lambda row: row.loss_ratio),
+    ("availability_ratio", "Minutes with an answer divided by minutes probed.", lambda row: row.availability),
+    (
+        "excluded_seconds",
+        "Time left out because the source host spoiled it.",
+        lambda row: row.excluded_minutes * 60,
+    ),
+)
+"""Suffix after lightfloor_sla_, help, value; None gives no line."""
+
+
+def render_paths(snapshot: Snapshot) -> bytes:
+    """Every lightfloor_sla_ family as exposition text."""
+    rows = list(_one_clock(snapshot.standing.rows))
+    labels = [_labels(row) for row in rows]
+    lines: list[str] = []
+    for suffix, text, value in PATH_GAUGES:
+        name = f"lightfloor_sla_{suffix}"
+        lines.append(f"# HELP {name} {text}\n# TYPE {name} gauge\n")
+        for own, row in zip(labels, rows, strict=True):
+            number = value(row)
+            if number is not None:
+                lines.append(f"{name}{{{own}}} {number!r}\n")
+    name = "lightfloor_sla_verdict"
+    lines.append(
+        f"# HELP {name} 1 for the verdict that the path has; other verdicts are absent.\n# TYPE {name} gauge\n"
+    )
+    lines.extend(
+        f'{name}{{{own},verdict="{row.verdict}"}} 1\n' for own, row in zip(labels, rows, strict=True)
+    )
+    return "".join(lines).encode()
+
+
+def _one_clock(rows: Iterable[PathStanding]) -> Iterator[PathStanding]:
+    """Of series that differ in nothing but their clock, the one with most samples: labels do not tell them apart."""
+    best: dict[tuple[str, str, str, str], PathStanding] = {}
+    for row in rows:
+        key = (row.source, row.destination, row.probe, row.family)
+        if key not in best or row.samples > best[key].samples:
+            best[key] = row
+    return iter(best.values())
+
+
+def _labels(row: PathStanding) -> str:
+    """Names are those of the wire (series.Name): none of their characters needs escaping."""
+    return f'source="{row.source}",destination="{row.destination}",probe="{row.probe}",family="{row.family}"'
+
+
+class Exporter:
+    """GET /metrics. Everything is rendered in a thread; path families once for each new judgement."""
+
+    def __init__(self, database: Database, fleet: LiveFleet, standing: LiveStanding, ingest: Ingest) -> None:
+        self._standing = standing
+        self._registry = CollectorRegistry()
+        self._registry.register(_OwnMetrics(database, fleet, standing, ingest))
+        ProcessCollector(registry=self._registry)
+        self._rendered: tuple[Snapshot, bytes] | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        """For web.Application.add_routes."""
+        return [web.get("/metrics", self.get_metrics)]
+
+    async def get_metrics(self, request: web.Request) -> web.Response:
+        """Text format 0.0.4 or OpenMetrics, as the scraper asks; gzip where it takes it."""
+        compress = "gzip" in request.headers.get("Accept-Encoding", "")
+        body, content_type = await asyncio.to_thread(
+            self._render, request.headers.get("Accept", ""), compress
+        )
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        if compress:
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    def _render(self, accept: str, compress: bool) -> tuple[bytes, str]:
+        encode, content_type = choose_encoder(accept)
+        own: bytes = encode(self._registry)
+        end = OPENMETRICS_END if own.endswith(OPENMETRICS_END) else b""
+        body = own.removesuffix(OPENMETRICS_END) + self._paths() + end
+        return (gzip.compress(body, 1) if compress else body), content_type
+
+    def _paths(self) -> bytes:
+        snapshot = self._standing.latest
+        if snapshot is None:
+            return b""
+        if self._rendered is None or self._rendered[0] is not snapshot:
+            self._rendered = (snapshot, render_paths(snapshot))
+        return self._rendered[1]
+
+
+class _OwnMetrics:
+    """Reads the state of the parts at each scrape; nothing else counts anything twice."""
+
+    def __init__(self, database: Database, fleet: LiveFleet, standing: LiveStanding, ingest: Ingest) -> None:
+        self._database, self._fleet, self._standing, self._ingest = database, fleet, standing, ingest
+
+    def collect(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily("lightfloor_build_info", "1, with the version.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        yield from self._of_ingest()
+        yield from self._of_store()
+        yield from self._of_standing()
+        yield _gauge(
+            "lightfloor_config_last_reload_successful",
+            "1 when the fleet file in force is the one on disk as last read.",
+            self._fleet.last_reload_ok,
+        )
+        yield _gauge(
+            "lightfloor_config_last_reload_success_timestamp_seconds",
+            "When the fleet file was last read well.",
+            self._fleet.last_good_wall_s,
+        )
+
+    def _of_ingest(self) -> Iterator[Metric]:
+        counters = self._ingest.counters
+        requests = CounterMetricFamily(
+            "lightfloor_ingest_requests",
+            "Posted batches by the status they were answered with.",
+            labels=["status"],
+        )
+        for status, count in sorted(counters.responses.items()):
+            requests.add_metric([str(status)], count)
+        yield requests
+        batches = CounterMetricFamily(
+            "lightfloor_ingest_batches", "Batches taken, by whether they were new.", labels=["result"]
+        )
+        for result, count in sorted(counters.batches.items()):
+            batches.add_metric([result.value], count)
+        yield batches
+        yield CounterMetricFamily("lightfloor_ingest_windows", "Windows stored.", value=counters.windows)
+        yield CounterMetricFamily(
+            "lightfloor_ingest_received_bytes",
+            "Bodies of posted batches as they arrived.",
+            value=counters.received_bytes,
+        )
+
+    def _of_store(self) -> Iterator[Metric]:
+        state = self._database.writer_state
+        yield _gauge(
+            "lightfloor_store_size_bytes",
+            "The store's file with its write-ahead log.",
+            self._database.size_bytes(),
+        )
+        yield _gauge(
+            "lightfloor_store_queue_jobs",
+            "Batches and other work that wait for the writer.",
+            self._database.waiting(),
+        )
+        yield CounterMetricFamily(
+            "lightfloor_store_commits", "Transactions that are on disk.", value=state.commits
+        )
+        yield CounterMetricFamily(
+            "lightfloor_store_failed_commits", "Transactions that were undone.", value=state.failed_commits
+        )
+        yield _gauge("lightfloor_store_writable", "0 when the last transaction failed.", state.error is None)
+        yield _gauge(
+            "lightfloor_store_full",
+            "1 when it failed for want of space.",
+            isinstance(state.error, StoreFullError),
+        )
+
+    def _of_standing(self) -> Iterator[Metric]:
+        snapshot = self._standing.latest
+        if snapshot is None:
+            return
+        lag = 0 if snapshot.oldest_due_s is None else max(0, snapshot.wall_s - snapshot.oldest_due_s)
+        yield _gauge(
+            "lightfloor_rollup_lag_seconds", "How long the oldest hour or day has waited to be merged.", lag
+        )
+        yield _gauge(
+            "lightfloor_sla_period_seconds",
+            "Length of the period that the lightfloor_sla_ families cover.",
+            snapshot.standing.period.end_s - snapshot.standing.period.start_s,
+        )
+        yield _gauge(
+            "lightfloor_sla_computed_timestamp_seconds", "When the paths were last judged.", snapshot.wall_s
+        )
+        yield _gauge("lightfloor_sla_computing_seconds", "How long that took.", snapshot.took_seconds)
+        last = GaugeMetricFamily(
+            "lightfloor_node_last_batch_timestamp_seconds", "When a node's last batch came.", labels=["node"]
+        )
+        for node in snapshot.nodes:
+            if node.last_batch_s is not None:
+                last.add_metric([node.name], node.last_batch_s)
+        yield last
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))

@@ -1,0 +1,99 @@
+"""Facts and events: what a host is, and what happened once."""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from agent.wire.batch import Event, Fact
+from collector.store.tiers import Period
+
+MOST_DETAIL_BYTES = 65536
+"""Of one fact's value or one event's detail, as JSON."""
+
+
+class UnreasonableError(ValueError):
+    """A fact or event that no sane agent sends; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event as its node reported it."""
+
+    node: str
+    time_s: int
+    kind: str
+    destination: str | None
+    family: str | None
+    detail: dict[str, Any]
+
+
+def store_facts(connection: sqlite3.Connection, node: int, facts: Iterable[Fact]) -> None:
+    """What changed goes to the history; the latest value and when it was last seen stand in fact.
+
+    Raises UnreasonableError.
+    """
+    for fact in facts:
+        value = _bounded(fact.value, f"fact {fact.name}")
+        said = (value, fact.source, fact.reason)
+        before = connection.execute(
+            "SELECT value, source, reason FROM fact WHERE (node, name) = (?, ?)", (node, fact.name)
+        ).fetchone()
+        if before == said:
+            connection.execute(
+                "UPDATE fact SET seen_s = max(seen_s, ?) WHERE (node, name) = (?, ?)",
+                (fact.time_s, node, fact.name),
+            )
+            continue
+        connection.execute(
+            "INSERT OR REPLACE INTO fact (node, name, value, source, reason, changed_s, seen_s)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (node, fact.name, *said, fact.time_s, fact.time_s),
+        )
+        connection.execute(
+            "INSERT OR REPLACE INTO fact_change (node, name, value, source, reason, time_s)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (node, fact.name, *said, fact.time_s),
+        )
+
+
+def store_events(connection: sqlite3.Connection, node: int, events: Iterable[Event], last_s: int) -> None:
+    """Every event as it came; one later than last_s has no believable clock. Raises UnreasonableError."""
+    for event in events:
+        if event.time_s > last_s:
+            raise UnreasonableError(f"event {event.kind}: time_s {event.time_s} is more than a day ahead")
+        connection.execute(
+            "INSERT INTO event (node, time_s, kind, destination, family, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                node,
+                event.time_s,
+                event.kind,
+                event.destination,
+                event.family,
+                _bounded(event.detail, f"event {event.kind}"),
+            ),
+        )
+
+
+def events_of_path(
+    connection: sqlite3.Connection, period: Period, source: str, destination: str, most: int = 100
+) -> list[StoredEvent]:
+    """The latest events of one path, newest first."""
+    rows = connection.execute(
+        "SELECT node.name, time_s, kind, destination, family, detail FROM event JOIN node ON node.id = event.node"
+        " WHERE node.name = ? AND destination = ? AND time_s >= ? AND time_s < ? ORDER BY time_s DESC LIMIT ?",
+        (source, destination, period.start_s, period.end_s, most),
+    )
+    return [
+        StoredEvent(node, time_s, kind, where, family, msgspec.json.decode(detail))
+        for node, time_s, kind, where, family, detail in rows
+    ]
+
+
+def _bounded(value: Any, what: str) -> str:
+    text = msgspec.json.encode(value)
+    if len(text) > MOST_DETAIL_BYTES:
+        raise UnreasonableError(f"{what}: more than {MOST_DETAIL_BYTES} bytes")
+    return text.decode()

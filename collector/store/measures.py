@@ -1,0 +1,118 @@
+"""What probes measure beside their round-trip time: further times, counters and gauges, by name.
+
+Few probes have any and each has few, so SQL merges them row by row; the same statement takes a window into its
+minute and rolls minutes up.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.wire.batch import Window
+from agent.wire.histogram import Histogram
+from agent.wire.series import Family
+from collector.store.buckets import decode_buckets, encode_buckets
+from collector.store.schema import MINUTE_S
+from collector.store.tiers import Span
+
+COLUMNS = "start_s, series, spoiled, kind, name, value, low, high, count, sum_ns, min_ns, max_ns, histogram"
+_MERGED = (
+    " ON CONFLICT DO UPDATE SET"
+    " value = CASE kind WHEN 'counter' THEN value + excluded.value ELSE excluded.value END,"
+    " low = min(low, excluded.low), high = max(high, excluded.high),"
+    " count = count + excluded.count, sum_ns = sum_ns + excluded.sum_ns,"
+    " min_ns = min(min_ns, excluded.min_ns), max_ns = max(max_ns, excluded.max_ns),"
+    " histogram = merge_buckets(histogram, excluded.histogram)"
+)
+_INSERT = f"INSERT INTO minute_measure ({COLUMNS}) VALUES ({', '.join('?' * 13)}){_MERGED}"
+
+
+@dataclass(slots=True)
+class MeasureTotals:
+    """One measure of one series over some time. value: a counter's sum or a gauge's latest; None for a time.
+
+    low, high: what a gauge was between. times: a time's histogram, empty for the others.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    times: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MeasureKey:
+    """Which measure: of a path's probe, in one family."""
+
+    source: str
+    destination: str
+    probe: str
+    family: Family
+    kind: str
+    name: str
+
+
+def store_measures(connection: sqlite3.Connection, windows: Iterable[tuple[int, Window]]) -> None:
+    """Measures of windows with their series' ids, inside the open transaction. Raises sqlite3.IntegrityError."""
+    connection.executemany(_INSERT, [row for series, window in windows for row in _rows(series, window)])
+
+
+def _rows(series: int, window: Window) -> Iterator[tuple[Any, ...]]:
+    key = (window.start_s // MINUTE_S * MINUTE_S, series, 1 if window.quality else 0)
+    for name, value in window.gauges.items():
+        yield (*key, "gauge", name, value, value, value, 0, 0, None, None, b"")
+    for name, value in window.counters.items():
+        yield (*key, "counter", name, value, None, None, 0, 0, None, None, b"")
+    for name, times in window.times.items():
+        if times.count:
+            blob = encode_buckets(times.buckets)
+            span = (times.count, times.sum_ns, times.min_ns, times.max_ns)
+            yield (*key, "time", name, None, None, None, *span, blob)
+
+
+def roll_up_measures(
+    connection: sqlite3.Connection, finer: str, tier: str, start_s: int, end_s: int, node: int
+) -> None:
+    """Merge one node's measures of an hour or day anew, inside the open transaction."""
+    of_node = "series IN (SELECT id FROM series WHERE node = ?)"
+    connection.execute(f"DELETE FROM {tier}_measure WHERE start_s = ? AND {of_node}", (start_s, node))
+    connection.execute(
+        f"INSERT INTO {tier}_measure ({COLUMNS}) SELECT ?, {COLUMNS.removeprefix('start_s, ')}"
+        f" FROM {finer}_measure WHERE start_s >= ? AND start_s < ? AND {of_node} ORDER BY start_s{_MERGED}",
+        (start_s, start_s, end_s, node),
+    )
+
+
+def load_measures(
+    connection: sqlite3.Connection, spans: Iterable[Span], name: str | None = None, source: str | None = None
+) -> dict[MeasureKey, MeasureTotals]:
+    """Measures of clean minutes over these spans, in order of time; of one name or source only, where given."""
+    found: dict[MeasureKey, MeasureTotals] = {}
+    for span in spans:
+        rows = connection.execute(
+            "SELECT node.name, destination, probe, family, kind, measure.name,"
+            " value, low, high, count, sum_ns, min_ns, max_ns, histogram"
+            f" FROM {span.tier}_measure AS measure JOIN series ON series.id = measure.series"
+            " JOIN node ON node.id = series.node"
+            " WHERE start_s >= ?1 AND start_s < ?2 AND NOT spoiled AND (?3 IS NULL OR measure.name = ?3)"
+            " AND (?4 IS NULL OR node.name = ?4) ORDER BY start_s",
+            (span.start_s, span.end_s, name, source),
+        )
+        for row in rows:
+            source_node, destination, probe, family, kind, measure = row[:6]
+            key = MeasureKey(source_node, destination, probe, Family(family), kind, measure)
+            _add(found.setdefault(key, MeasureTotals()), key.kind, row[6:])
+    return found
+
+
+def _add(totals: MeasureTotals, kind: str, row: tuple[Any, ...]) -> None:
+    value, low, high, count, sum_ns, min_ns, max_ns, histogram = row
+    if kind == "time":
+        totals.times.merge(Histogram(count, sum_ns, min_ns, max_ns, decode_buckets(histogram)))
+    elif kind == "counter":
+        totals.value = (totals.value or 0) + value
+    else:
+        totals.value = value
+        totals.low = low if totals.low is None else min(totals.low, low)
+        totals.high = high if totals.high is None else max(totals.high, high)

@@ -1,0 +1,264 @@
+"""Pages for people and the same answers for programs. Nothing here needs JavaScript; each page names its JSON twin."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from agent import __version__
+from agent.wire.series import TimeSource
+from collector import chart
+from collector.ingest import error_response
+from collector.live import LiveFleet, LiveStanding
+from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
+from collector.period import DEFAULT_SECONDS, parse_period, trailing
+from collector.standing import PathStanding, standing_of_period
+from collector.store.database import Database
+from collector.store.nodes import NodeStatus
+from collector.store.schema import MINUTE_S
+from collector.store.tiers import Period
+from collector.timeline import PathTimeline, timeline_of_path
+
+T = TypeVar("T")
+
+TIME_SOURCES = {
+    TimeSource.TCP_INFO: "timed by the source's kernel from SYN to SYN-ACK (TCP_INFO)",
+    TimeSource.KERNEL: "timed by kernel timestamps at the source's socket",
+    TimeSource.USER: "timed in the agent's own process around a system call",
+    TimeSource.NONE: "with no clock: nothing was timed",
+}
+
+ASSETS = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
+SILENT_SECONDS = 300
+"""A node without a batch for this long is listed as silent: agents send one every minute."""
+DENSE_NODES = 24
+"""From so many nodes on, cells are small and column heads turned."""
+RANGES = {"1h": 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
+MOST_QUESTIONS = 2
+"""Periods read from the store at once; further ones wait."""
+
+
+class Pages:
+    """The page of the mesh, the page of a path, and the two questions of the API."""
+
+    def __init__(self, database: Database, fleet: LiveFleet, standing: LiveStanding) -> None:
+        self._database = database
+        self._fleet = fleet
+        self._standing = standing
+        self._questions = asyncio.Semaphore(MOST_QUESTIONS)
+        self._templates = Environment(
+            loader=PackageLoader("collector"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(FILTERS)
+        self._templates.globals.update(marks=MARKS, meanings=MEANINGS, version=__version__, geometry=chart)
+        folder = resources.files("collector") / "templates"
+        self._assets = {name: (folder / name).read_bytes() for name in ASSETS}
+
+    def routes(self) -> list[web.RouteDef]:
+        """For web.Application.add_routes."""
+        return [
+            web.get("/", self.get_mesh),
+            web.get("/path/{source}/{destination}", self.get_path),
+            web.get("/assets/{name}", self.get_asset),
+            web.get("/v1/sla", self.get_sla),
+            web.get("/v1/paths/{source}/{destination}", self.get_path_json),
+        ]
+
+    async def get_mesh(self, request: web.Request) -> web.Response:
+        """The matrix of the last 24 hours."""
+        snapshot = self._standing.latest
+        if snapshot is None:
+            return await self._page("starting.html.jinja", status=503)
+        fleet = self._fleet.current
+        probe, family = request.query.get("probe"), request.query.get("family")
+        matrix = matrix_of(snapshot.standing.rows, fleet, probe, family)
+        quiet = [node for node in snapshot.nodes if _is_silent(node, snapshot.wall_s)]
+        known = {node.name for node in snapshot.nodes if node.last_batch_s is not None}
+        return await self._page(
+            "mesh.html.jinja",
+            matrix=matrix,
+            snapshot=snapshot,
+            probe=probe,
+            family=family,
+            silent=quiet,
+            never=sorted(fleet.nodes.keys() - known),
+            dense=len(matrix.heads) >= DENSE_NODES,
+            severity=SEVERITY,
+            tone_steps=TONE_STEPS,
+        )
+
+    async def get_path(self, request: web.Request) -> web.Response:
+        """One path over a period, by default the last 24 hours."""
+        try:
+            period, chosen = self._period_of(request)
+        except ValueError as error:
+            return await self._page("wrong.html.jinja", status=400, problem=str(error))
+        source, destination = request.match_info["source"], request.match_info["destination"]
+        timeline = await self._timeline(period, source, destination)
+        nodes = self._fleet.current.nodes
+        if not timeline.standing and not {source, destination} <= nodes.keys():
+            problem = (
+                f"no path from {source} to {destination} is in the fleet file or was measured in this period"
+            )
+            return await self._page("wrong.html.jinja", status=404, problem=problem)
+        return await self._page(
+            "path.html.jinja",
+            path=timeline,
+            charts=_charts(timeline),
+            outcomes=[_outcomes(timeline, row) for row in timeline.standing],
+            time_sources=TIME_SOURCES,
+            chosen=chosen,
+            ranges=RANGES,
+            query=urlencode({"from": timeline.period_start, "to": timeline.period_end}),
+            sites={name: nodes[name] for name in (source, destination) if name in nodes},
+        )
+
+    async def get_asset(self, request: web.Request) -> web.Response:
+        """The style sheet and the icon."""
+        name = request.match_info["name"]
+        if name not in ASSETS:
+            raise web.HTTPNotFound
+        headers = {"Cache-Control": "max-age=3600"}
+        return web.Response(body=self._assets[name], content_type=ASSETS[name], headers=headers)
+
+    async def get_sla(self, request: web.Request) -> web.Response:
+        """What `sla --json` prints, for ?from= and ?to=."""
+        try:
+            period = parse_period(request.query.get("from"), request.query.get("to"), self._now_s())
+        except ValueError as error:
+            return error_response(400, str(error))
+        fleet = self._fleet.current
+        standing = await self._ask(lambda connection: standing_of_period(connection, fleet, period))
+        return await _json(standing.rows)
+
+    async def get_path_json(self, request: web.Request) -> web.Response:
+        """What the page of the path shows."""
+        try:
+            period, _ = self._period_of(request)
+        except ValueError as error:
+            return error_response(400, str(error))
+        source, destination = request.match_info["source"], request.match_info["destination"]
+        return await _json(await self._timeline(period, source, destination))
+
+    async def _timeline(self, period: Period, source: str, destination: str) -> PathTimeline:
+        fleet = self._fleet.current
+        return await self._ask(
+            lambda connection: timeline_of_path(connection, fleet, period, source, destination)
+        )
+
+    def _period_of(self, request: web.Request) -> tuple[Period, str | None]:
+        """?range= names one of RANGES, ?from= and ?to= any period; and the range that was chosen, if one was."""
+        start, end, chosen = (request.query.get(name) for name in ("from", "to", "range"))
+        now_s = self._now_s()
+        if start or end:
+            return parse_period(start, end, now_s), None
+        chosen = chosen or "24h"
+        if chosen not in RANGES:
+            raise ValueError(f"range is one of {', '.join(RANGES)}, not {chosen!r}")
+        minute = now_s // MINUTE_S * MINUTE_S
+        if RANGES[chosen] < DEFAULT_SECONDS:
+            return Period(minute - RANGES[chosen], minute), chosen
+        return trailing(minute, RANGES[chosen]), chosen
+
+    def _now_s(self) -> int:
+        return int(self._database.now_s())
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        async with self._questions:
+            return await self._database.read(question)
+
+    async def _page(self, name: str, status: int = 200, **values: Any) -> web.Response:
+        """Rendered in a thread: a hundred nodes make ten thousand cells."""
+        template = self._templates.get_template(name)
+        text = await asyncio.to_thread(template.render, **values)
+        response = web.Response(text=text, content_type="text/html", status=status)
+        response.headers["Cache-Control"] = "no-cache"
+        response.enable_compression()
+        return response
+
+
+def _charts(path: PathTimeline) -> list[chart.Chart | None]:
+    """One for each of the path's series, with the limits of the standing that belongs to it."""
+    start_s, end_s = (
+        int(datetime.fromisoformat(at).timestamp()) for at in (path.period_start, path.period_end)
+    )
+    limits = {(row.probe, row.family): row for row in path.standing}
+    charts = []
+    for series in path.series:
+        row = limits.get((series.probe, series.family))
+        floor, limit = (row.floor_seconds, row.limit_seconds) if row else (None, None)
+        charts.append(chart.chart_of(series.points, start_s, end_s, path.step_seconds, floor, limit))
+    return charts
+
+
+def _outcomes(path: PathTimeline, row: PathStanding) -> dict[str, int]:
+    """How the probes of one row ended, over all its points, most frequent first."""
+    total: Counter[str] = Counter()
+    for series in path.series:
+        if (series.probe, series.family, series.time_source) == (row.probe, row.family, row.time_source):
+            for point in series.points:
+                total.update(point.outcomes)
+    return dict(total.most_common())
+
+
+def _is_silent(node: NodeStatus, now_s: int) -> bool:
+    return node.enrolled and node.last_batch_s is not None and now_s - node.last_batch_s > SILENT_SECONDS
+
+
+async def _json(value: Any) -> web.Response:
+    body = await asyncio.to_thread(msgspec.json.encode, value)
+    response = web.Response(body=body, content_type="application/json")
+    response.enable_compression()
+    return response
+
+
+def _ms(seconds: float | None) -> str:
+    return "–" if seconds is None else chart.milliseconds(seconds)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _percent(ratio: float | None) -> str:
+    if ratio is None:
+        return "–"
+    return "0 %" if ratio == 0 else f"{100 * ratio:.3g} %"
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _minute(at: str | int | None) -> str:
+    """A time in UTC to the minute."""
+    if at is None:
+        return "never"
+    moment = datetime.fromtimestamp(at, UTC) if isinstance(at, int) else datetime.fromisoformat(at)
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").lower()
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "ms": _ms,
+    "number": _number,
+    "percent": _percent,
+    "count": _count,
+    "minute": _minute,
+    "words": _words,
+}

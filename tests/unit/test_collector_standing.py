@@ -1,0 +1,129 @@
+import pytest
+
+from agent.wire.series import Family, SeriesKey, TimeSource
+from collector.latency import Verdict
+from collector.standing import Exclusion, standing_of_period
+from collector.store.schema import open_reader
+from collector.store.tiers import Period
+from tests.batches import DAY, MS, batch, series, window
+from tests.small_fleet import fill, fleet, maintenance
+
+HOUR = Period(DAY, DAY + 3600)
+
+
+@pytest.fixture
+def standing(tmp_path):
+    opened = []
+
+    def ask(windows, more="", period=HOUR, path=None, merge=False):
+        fill(tmp_path / "store.db", [batch(windows)], DAY + 86400, merge)
+        opened.append(open_reader(tmp_path / "store.db"))
+        return standing_of_period(opened[-1], fleet(more), period, path)
+
+    yield ask
+    for connection in opened:
+        connection.close()
+
+
+def one(standing, source="ams", destination="fra"):
+    (row,) = [row for row in standing.rows if (row.source, row.destination) == (source, destination)]
+    return row
+
+
+def minutes(count, values_ns=(7 * MS,) * 6, limit_ns=12 * MS, **more):
+    return [
+        window(start_s=DAY + 60 * i, values_ns=values_ns, limit_ns=limit_ns, **more) for i in range(count)
+    ]
+
+
+def test_a_path_is_judged_by_its_stored_counts_and_the_fleet(standing):
+    """Floor and limit come from the fleet, percentiles and counts from the store, the verdict from both."""
+    row = one(standing(minutes(60)))
+    assert (row.verdict, row.samples, row.over_limit, row.minutes) == (Verdict.PASS, 360, 0, 60)
+    assert row.floor_seconds == pytest.approx(0.00357, rel=0.01)
+    assert row.limit_seconds == pytest.approx(2 * row.floor_seconds + 0.005)
+    assert row.p99_seconds == pytest.approx(0.007)
+    assert (row.period_start, row.period_end) == ("2025-10-09T00:00:00Z", "2025-10-09T01:00:00Z")
+
+
+def test_every_path_of_the_fleet_has_a_row_even_without_data(standing):
+    """A path that is silent is shown as NO_DATA, not left out; probes without times ask for no verdict."""
+    found = standing(minutes(60))
+    assert len(found.rows) == 6
+    silent = one(found, "fra", "ams")
+    assert (silent.verdict, silent.samples, silent.p99_seconds, silent.loss_ratio) == (
+        Verdict.NO_DATA,
+        0,
+        None,
+        None,
+    )
+    assert {row.probe for row in found.rows} == {"tcp"}
+
+
+def test_a_node_outside_the_fleet_is_shown_without_a_floor(standing):
+    """What is measured towards a stranger is kept, and not judged."""
+    row = one(standing([window(series(destination="example"))]), "ams", "example")
+    assert (row.floor_seconds, row.limit_seconds, row.verdict) == (None, None, Verdict.NOT_PROVEN)
+
+
+def test_spoiled_minutes_are_listed_and_do_not_count(standing):
+    """The host's own fault changes neither percentile nor loss, and its reason and extent are there."""
+    spoiled = [
+        window(
+            start_s=DAY + 60 * i,
+            values_ns=[90 * MS],
+            limit_ns=12 * MS,
+            quality={"steal_ratio": 0.1 * i},
+            lost=3,
+        )
+        for i in range(50, 55)
+    ]
+    row = one(standing([*minutes(50), *spoiled]))
+    assert (row.max_seconds, row.loss_ratio, row.minutes, row.excluded_minutes) == (0.007, 0.0, 50, 5)
+    assert row.exclusions == (Exclusion("steal_ratio", 5, pytest.approx(5.4)),)
+
+
+@pytest.mark.parametrize(
+    ("scope", "counted"),
+    [
+        ("", 40),
+        ('nodes = ["fra"]', 40),
+        ('sites = ["amsterdam"]', 40),
+        ('providers = ["alpha"]', 40),
+        ('nodes = ["nyc"]', 60),
+    ],
+)
+def test_announced_maintenance_does_not_count_for_the_paths_it_covers(standing, scope, counted):
+    """Scope is by provider, site or node at either end; the row says how long and why."""
+    row = one(standing(minutes(60), maintenance(DAY + 600, DAY + 1800, scope)))
+    assert row.minutes == counted
+    assert row.exclusions == ((Exclusion("maintenance: router", 20),) if counted == 40 else ())
+
+
+def test_another_clock_does_not_double_a_path(standing):
+    """A probe that could not run has no clock; beside real times its row says nothing more."""
+    unrun = window(SeriesKey("ams", "fra", "tcp", Family.IPV4, TimeSource.NONE), values_ns=[], lost=1)
+    assert one(standing([*minutes(10), unrun])).time_source is TimeSource.TCP_INFO
+
+
+def test_the_path_mtu_of_the_period_is_its_smallest(standing):
+    """A promise about MTU is held against the worst that was seen."""
+    probes = []
+    for i, mtu in enumerate((1500.0, 1280.0, 1500.0)):
+        each = window(
+            SeriesKey("ams", "fra", "mtu", Family.IPV4, TimeSource.NONE), DAY + 600 * i, values_ns=[]
+        )
+        each.gauges = {"path_mtu_bytes": mtu}
+        probes.append(each)
+    more = '\n[[classes]]\nname = "big"\npath_mtu_bytes_min = 1400\n[[applications]]\nclass = "big"\nnodes = ["ams", "fra"]\n'
+    row = one(standing([*minutes(60), *probes], more))
+    (criterion,) = [c for c in row.criteria if c.name == "path_mtu_bytes"]
+    assert (criterion.value, criterion.verdict, row.verdict) == (1280, Verdict.FAIL, Verdict.FAIL)
+
+
+def test_one_path_alone_stands_as_it_does_among_all(standing):
+    """The page of a path and the matrix never disagree."""
+    windows = [*minutes(30), window(series(destination="nyc"), values_ns=[80 * MS])]
+    everything = standing(windows)
+    alone = standing(windows, path=("ams", "fra"))
+    assert alone.rows == (one(everything),)
