@@ -122,10 +122,16 @@ class Result:
         return "\n".join(lines)
 
 
-def split_target(text: str, has_port: bool) -> tuple[str, int]:
-    """HOST:PORT or [V6]:PORT, or a bare host (port 0) for a probe without one. Raises ConfigError."""
+def split_target(text: str, has_port: bool, default_port: int | None = None) -> tuple[str, int]:
+    """HOST:PORT or [V6]:PORT, or a bare host (port 0) for a probe without one. Raises ConfigError.
+
+    With a default port it may be left out.
+    """
     if not has_port:
         return text.removeprefix("[").removesuffix("]"), 0
+    literal = text.removeprefix("[").removesuffix("]")
+    if default_port is not None and (":" not in text or any(is_literal(literal, f) for f in Family)):
+        return literal, default_port
     host, colon, port = text.rpartition(":")
     bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
     if not colon or not host or bare or not port.isdecimal() or not 1 <= int(port) <= 65535:
@@ -153,7 +159,7 @@ async def find_address(host: str, family: str | None) -> tuple[str, Family]:
 async def probe(request: Request) -> Result:
     """Send the probes, one each interval whether or not the one before has ended, and wait for the last."""
     address, family = await find_address(request.host, request.family)
-    target = Target(request.host, family, address, request.port)
+    target = Target(request.host, family, address, request.port, host=request.host)
     kind = PROBES[request.kind]
     result = Result(request.shown, address, request.kind, kind.time_source)
     network = SystemNetwork()

@@ -17,7 +17,7 @@ from agent import __version__
 from agent.flags import probe_flags
 from agent.inspect import SOURCES, inspect
 from agent.kernel.parse_error import ParseError
-from agent.probes import PROBES
+from agent.probes import PROBES, Probe
 from agent.wire.settings import ConfigError, convert
 
 DEFAULT_CONFIG = "/etc/lightfloor/agent.toml"
@@ -120,7 +120,7 @@ def _add_probe(commands: Any) -> None:
         each = kinds.add_parser(kind, help=probe.summary, description=probe.summary)
         each.add_argument(
             "target",
-            metavar="HOST:PORT" if probe.has_port else "HOST",
+            metavar=_target_form(probe),
             help="IPv6 addresses in brackets: [::1]:443",
         )
         each.add_argument(
@@ -165,6 +165,12 @@ def _add_probe(commands: Any) -> None:
             each.add_argument(option.flag, dest=f"option_{option.name}", help=option.help, **option.arguments)
 
 
+def _target_form(probe: Probe) -> str:
+    if not probe.has_port:
+        return "HOST"
+    return "HOST:PORT" if probe.default_port is None else "HOST[:PORT]"
+
+
 def _positive(kind: type) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         try:
@@ -188,7 +194,7 @@ def _probe(arguments: argparse.Namespace) -> int:
         if name.startswith("option_") and value is not None
     }
     options = convert(chosen, probe.options, f"probe {arguments.kind}", strict=False)
-    host, port = byhand.split_target(arguments.target, probe.has_port)
+    host, port = byhand.split_target(arguments.target, probe.has_port, probe.default_port)
     request = byhand.Request(
         arguments.kind,
         options,

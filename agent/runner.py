@@ -69,7 +69,7 @@ def _job(node: str, peer: Peer, spec: ProbeSpec, family: Family, host: str) -> J
     return Job(
         series=SeriesKey(node, peer.name, spec.kind, family, PROBES[spec.kind].time_source),
         host=host,
-        port=peer.port,
+        port=PROBES[spec.kind].default_port or peer.port,
         limit_ns=None if peer.limit_seconds is None else round(peer.limit_seconds * NS),
         batch=(spec.kind, spec.timeout_seconds, options),
         interval_ns=round(spec.interval_seconds * NS),
@@ -147,7 +147,7 @@ class Runner:
         address = self._resolver.address(job.host, family)
         if address is None:
             return None
-        return Target(job.series.destination, family, address, job.port, job.limit_ns)
+        return Target(job.series.destination, family, address, job.port, job.limit_ns, job.host)
 
     async def run(self) -> None:
         """Fire what is due at each tick, until cancelled; then give what is in flight its end and return."""

@@ -30,7 +30,8 @@ UNREACHABLE_ERRNOS = frozenset(
 class Target(msgspec.Struct, frozen=True):
     """Where one probe goes: a peer of the fleet by name, at one literal address.
 
-    limit_ns: round-trip time that the SLA allows on this path; None where none is known.
+    limit_ns: round-trip time that the SLA allows on this path; None where none is known. host: the name or address
+    that it was given by.
     """
 
     destination: str
@@ -38,6 +39,7 @@ class Target(msgspec.Struct, frozen=True):
     address: str
     port: int
     limit_ns: int | None = None
+    host: str = ""
 
 
 class Sample(msgspec.Struct, frozen=True):

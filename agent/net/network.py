@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,12 +19,14 @@ from agent.net.pathmtu import Method, MtuPath
 from agent.net.poller import Poller
 from agent.net.resolve import host_name
 from agent.net.tcp import Connect, Handshake, handshakes
+from agent.net.tls import TlsHandshake, client_context, handshake
 from agent.net.trace import PACKETS_PER_SECOND, Pace, TraceFlow, TraceMethod, open_wire
 from agent.wire.series import Family
 
 _SOURCE_KEPT_NS = 1_000_000_000
 _SOURCES_KEPT = 10_000
 _CLOCK_ERROR_KEPT_NS = 1_000_000_000
+_AUTHORITIES_KEPT_NS = 3_600_000_000_000
 
 
 class Network(Protocol):
@@ -45,6 +48,16 @@ class Network(Protocol):
     def trace_flow(
         self, address: str, port: int, family: Family, method: TraceMethod, flow: int
     ) -> TraceFlow: ...
+    async def tls(
+        self,
+        connect: Connect,
+        server_name: str,
+        timeout_seconds: float,
+        *,
+        ca_file: str | None,
+        verify: bool,
+        session: ssl.SSLSession | None,
+    ) -> TlsHandshake: ...
     async def host_name(self, address: str) -> str | None: ...
     def as_table(self, path: str) -> AsTable: ...
 
@@ -59,6 +72,7 @@ class SystemNetwork:
         self._routes: dict[Family, socket.socket] = {}
         self._sources: dict[str, tuple[int, str]] = {}
         self._clock_error: tuple[int, int | None] = (0, None)
+        self._tls_contexts: dict[tuple[str | None, bool], tuple[int, ssl.SSLContext]] = {}
         self._trace_pace = Pace(PACKETS_PER_SECOND)
         self._as_tables: dict[str, tuple[int, AsTable]] = {}
 
@@ -78,6 +92,24 @@ class SystemNetwork:
         """See agent.net.trace.TraceFlow. Raises Unavailable, OSError."""
         wire = open_wire(address, port, family, method, flow, lambda: self.source_address(address, family))
         return TraceFlow(self._poller, self._trace_pace, wire, family)
+
+    async def tls(
+        self,
+        connect: Connect,
+        server_name: str,
+        timeout_seconds: float,
+        *,
+        ca_file: str | None,
+        verify: bool,
+        session: ssl.SSLSession | None,
+    ) -> TlsHandshake:
+        """See agent.net.tls.handshake. Raises OSError for a CA file that cannot be read."""
+        now = time.monotonic_ns()
+        made_ns, context = self._tls_contexts.get((ca_file, verify), (0, None))
+        if context is None or (now - made_ns > _AUTHORITIES_KEPT_NS and session is None):
+            context = client_context(ca_file, verify=verify)
+            self._tls_contexts[ca_file, verify] = (now, context)
+        return await handshake(self._poller, connect, context, server_name, timeout_seconds, session)
 
     async def host_name(self, address: str) -> str | None:
         """See agent.net.resolve.host_name."""

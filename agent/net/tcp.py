@@ -86,7 +86,7 @@ class _Burst:
     def start(self, index: int, connect: Connect) -> None:
         started = time.monotonic_ns()
         try:
-            sock = _open_socket(connect)
+            sock = open_socket(connect)
         except OSError as error:
             self._done(
                 index,
@@ -129,7 +129,7 @@ class _Burst:
     def _end(self, fd: int, code: int | None = None) -> None:
         index, sock, started = self._open.pop(fd)
         elapsed = time.monotonic_ns() - started
-        handshake = _read_handshake(sock, code, elapsed)
+        handshake = read_handshake(sock, code, elapsed)
         self._poller.unregister(fd)
         sock.close()
         self._done(index, handshake)
@@ -137,7 +137,8 @@ class _Burst:
             self._all_ended.set_result(None)
 
 
-def _open_socket(connect: Connect) -> socket.socket:
+def open_socket(connect: Connect) -> socket.socket:
+    """Not connected yet. Raises OSError."""
     family = socket.AF_INET6 if ":" in connect.address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -158,7 +159,7 @@ def _errno(error: OSError) -> int:
     return errno.EAFNOSUPPORT if isinstance(error, socket.gaierror) else error.errno or errno.EIO
 
 
-def _read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> Handshake:
+def read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> Handshake:
     """TCP_INFO first, SO_ERROR after: a peer that resets at once leaves ECONNRESET beside a good RTT.
 
     code: the error of a connect that never began, None to ask the socket; one still in SYN-SENT has timed out.

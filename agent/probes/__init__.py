@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.probes import icmp, iperf3, mtu, qperf, syn, tcp, trace, udp
+from agent.probes import icmp, iperf3, mtu, qperf, syn, tcp, tls, trace, udp
 from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
 
@@ -20,6 +20,7 @@ class Probe:
     has_port: its target is HOST:PORT; count: how many a probe by hand sends unless told; overlapping: False for
     a probe that must have ended before the next one to the same peer starts (that one is then skipped).
     fleet_only: by hand it refuses targets that are no peers. show: lines for people, of a result that is a table.
+    default_port: where the target names none; a peer's own port, its agent's, is not meant.
     """
 
     summary: str
@@ -31,6 +32,7 @@ class Probe:
     overlapping: bool = True
     measures: tuple[Measure, ...] = ()
     fleet_only: bool = False
+    default_port: int | None = None
     show: Callable[[Mapping[str, Any]], list[str]] | None = None
 
 
@@ -97,5 +99,14 @@ PROBES: dict[str, Probe] = {
         count=1,
         overlapping=False,
         measures=qperf.MEASURES,
+    ),
+    "tls": Probe(
+        "TLS handshake apart from TCP's, certificate, chain, name and resumption.",
+        tls.Options,
+        tls.run,
+        TimeSource.USER,
+        default_port=443,
+        count=1,
+        measures=tls.MEASURES,
     ),
 }
