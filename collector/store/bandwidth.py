@@ -1,27 +1,14 @@
 """Leases of bandwidth tests in the store: what survives a restart are the bytes and when a path was last tested."""
 
 import sqlite3
-from dataclasses import dataclass
+
+from collector.plan.progress import LeaseRecord
 
 KEPT_SECONDS = 62 * 86400
 """Two of the longest months: a month's budget needs one."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredLease:
-    """One lease. outcome: None while it may run, and for ever when nobody told of its end."""
-
-    id: str
-    kind: str
-    client: str
-    server: str
-    leased_s: int
-    outcome: str | None
-    reason: str | None
-    bytes: int
-
-
-def store_lease(connection: sqlite3.Connection, lease: StoredLease) -> None:
+def store_lease(connection: sqlite3.Connection, lease: LeaseRecord) -> None:
     """Keep a lease before it is given to anybody; forget those that no budget needs any more."""
     connection.execute(
         "INSERT INTO bandwidth_lease (id, kind, client, server, leased_s, outcome, reason, bytes)"
@@ -50,11 +37,11 @@ def settle_lease(
     )
 
 
-def leases_since(connection: sqlite3.Connection, since_s: int) -> list[StoredLease]:
+def leases_since(connection: sqlite3.Connection, since_s: int) -> list[LeaseRecord]:
     """Leases from that time on, oldest first."""
     rows = connection.execute(
         "SELECT id, kind, client, server, leased_s, outcome, reason, bytes FROM bandwidth_lease"
         " WHERE leased_s >= ? ORDER BY leased_s, id",
         (since_s,),
     )
-    return [StoredLease(*row) for row in rows]
+    return [LeaseRecord(*row) for row in rows]
