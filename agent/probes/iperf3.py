@@ -168,7 +168,7 @@ def judged(result: ProcessResult, deadline_seconds: float) -> tuple[Sample, dict
     except ParseError as error:
         sample = _unfinished(result, error, deadline_seconds)
         return sample, {"program": PROGRAM, "outcome": sample.outcome, "reason": sample.detail}
-    found = measured(report)
+    found = {**measured(report), "sent_bytes": moved_bytes(report)}
     detail = {"program": PROGRAM, "outcome": Outcome.OK, "report": _without_intervals(report)}
     return Sample(Outcome.OK, result=found), detail
 
