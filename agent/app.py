@@ -20,12 +20,14 @@ from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
 from agent.net.counter_reader import CounterReader
+from agent.net.memory import give_back, one_arena
 from agent.net.network import SystemNetwork
 from agent.net.procfs import ProcRoot
 from agent.net.reflect import StampReflector
 from agent.net.resolve import Resolver
 from agent.net.respond import Responder
 from agent.net.systemd import notify, watchdog_seconds
+from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
@@ -88,6 +90,7 @@ class Agent:
             None if spool is None or self._collector is None else Pusher(spool, self._collector),
             responder,
             self._make_reflector(),
+            Passive(self._resolver, self._clock, ProcRoot(Path("/"))),
             reload_wall_s=time.time(),
         )
 
@@ -137,6 +140,7 @@ class Agent:
             site = await self._serve()
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work) for work in self._works()]
+                give_back()
                 notify("READY=1")
                 _LOG.info("agent started", extra=self._described())
                 await stop.wait()
@@ -153,6 +157,10 @@ class Agent:
         yield self._resolver.keep_fresh()
         yield self.view.minutes.run(self.view.pusher)
         yield _watchdog()
+        if self.view.passive is not None:
+            yield self.view.passive.run(lambda: self.view.assignment.peers)
+            if self._collector is not None:
+                yield self.view.passive.run_facts(self.view.minutes.send_facts)
         link = self._config.collector
         if link is not None and self._collector is not None and self.view.pusher is not None:
             yield self.view.pusher.run()
@@ -267,6 +275,7 @@ async def _watchdog() -> None:
 
 async def main(config: Config, load: Callable[[], Config]) -> None:
     """Run one agent until SIGTERM or SIGINT; SIGHUP reloads."""
+    one_arena()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     agent = Agent(config, load)

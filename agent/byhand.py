@@ -115,7 +115,10 @@ class Result:
         ]
         if why:
             lines.append(f"  why    {why}")
-        lines.extend(f"  {name} {value}" for name, value in self.found().items())
+        found, show = self.found(), PROBES[self.probe].show
+        lines.extend(f"  {name} {value}" for name, value in found.items() if not isinstance(value, list))
+        if show is not None and found:
+            lines.extend(show(found))
         return "\n".join(lines)
 
 

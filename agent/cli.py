@@ -29,6 +29,9 @@ def run_command(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = None
+        return DONE
     except (ConfigError, OSError) as error:
         if arguments.debug:
             traceback.print_exc()
@@ -55,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_probe(commands)
     _add_inspect(commands)
+    _add_facts(commands)
     _add_check_config(commands)
     return parser
 
@@ -92,7 +96,11 @@ def _add_run(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     import uvloop
 
-    from agent import app, config, log
+    from agent import config, log
+    from agent.net import memory
+
+    with memory.without_authorities():
+        from agent import app
 
     path = Path(arguments.config)
 
@@ -215,6 +223,40 @@ def _inspect(arguments: argparse.Namespace) -> int:
     except ParseError as error:
         print(f"lightfloor-agent: {arguments.file}: {error}", file=sys.stderr)
         return FAILED
+    return DONE
+
+
+def _add_facts(commands: Any) -> None:
+    command = _command(commands, "facts", "The facts of this host, or of another's captured tree.", _facts)
+    command.add_argument(
+        "--root", default="/", metavar="DIR", help="folder with proc, sys and etc in it, default /"
+    )
+    command.add_argument(
+        "--cloud-metadata", metavar="URL", help="also ask the provider's metadata service there"
+    )
+    command.add_argument("--json", action="store_true", help="print a list of objects")
+
+
+def _facts(arguments: argparse.Namespace) -> int:
+    import time
+
+    import msgspec
+
+    from agent.hostfacts import collect
+
+    try:
+        facts = collect(Path(arguments.root), int(time.time()), arguments.cloud_metadata)
+    except NotADirectoryError as error:
+        raise ConfigError(
+            arguments.root, "", "is no folder; expected one with proc, sys and etc in it"
+        ) from error
+    if arguments.json:
+        print_json(msgspec.to_builtins(facts))
+        return DONE
+    width = max((len(fact.name) for fact in facts), default=0)
+    for fact in facts:
+        value = f"({fact.reason})" if fact.value is None else orjson.dumps(fact.value).decode()
+        print(f"{fact.name:<{width}}  {value}")
     return DONE
 
 

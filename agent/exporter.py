@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from agent import __version__
+from agent import __version__, kernel_exposition
 from agent.clock import NS
 from agent.exposition import Exposition
 from agent.ledger import Ledger
@@ -20,6 +20,7 @@ from agent.minutes import Minutes
 from agent.net.listen import listening_socket
 from agent.net.reflect import StampReflector
 from agent.net.respond import Responder
+from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
@@ -38,6 +39,7 @@ class View:
     pusher: Pusher | None = None
     responder: Responder | None = None
     reflector: StampReflector | None = None
+    passive: Passive | None = None
     reload_ok: bool = True
     reload_wall_s: float = 0.0
     exposition: Exposition = field(default_factory=Exposition)
@@ -173,12 +175,20 @@ def application(view: View, telemetry_path: str) -> web.Application:
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        openmetrics = content_type.startswith("application/openmetrics-text")
         mesh = view.exposition.render(
             view.ledger.totals,
             view.assignment.peers,
             view.runner.delays,
-            openmetrics=content_type.startswith("application/openmetrics-text"),
+            openmetrics=openmetrics,
         )
+        if view.passive is not None:
+            mesh += kernel_exposition.render(
+                view.passive.tcp,
+                view.passive.sockets,
+                {peer.name for peer in view.assignment.peers},
+                openmetrics=openmetrics,
+            )
         body = mesh + encode(registry)
         headers = {"Content-Type": content_type}
         if gzip_accepted(request.headers.get("Accept-Encoding", "")):

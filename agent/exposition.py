@@ -6,12 +6,14 @@ made once, needs 0.2 µs. Series of peers that left are not in the totals any mo
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from agent.ledger import Tally
 from agent.probes import PROBES
 from agent.sample import Measure
 from agent.wire.assignment import Peer
-from agent.wire.histogram import BUCKETS_PER_DOUBLING, Histogram
+from agent.wire.histogram import BUCKETS_PER_DOUBLING, HIGHEST_INDEX, LOWEST_INDEX, Histogram
 from agent.wire.series import Outcome, SeriesKey
 
 CLASSIC_EXPONENTS = range(-13, 2)
@@ -88,8 +90,11 @@ class Exposition:
         family(OUTCOMES, (template.outcomes(tally.outcomes) for template, tally in rows))
         family(OVER_LIMIT, (template.over_limit % tally.over_limit for template, tally in rows))
         family(JUDGED, (template.judged % tally.judged for template, tally in rows))
-        for kind, measure in _measures():
-            family(kind, _measured(kind, measure, totals))
+        for probe in PROBES:
+            own = [row for row, series in zip(rows, totals, strict=True) if series.probe == probe]
+            for measure in PROBES[probe].measures:
+                kind = _family_of(measure)
+                family(kind, _measured(kind, measure, own))
         family(FLOOR, _path_gauge(FLOOR, peers, lambda peer: peer.floor_seconds))
         family(LIMIT, _path_gauge(LIMIT, peers, lambda peer: peer.limit_seconds))
         family(DELAY, iter([_histogram_template(DELAY.name, "") % _histogram_values(delays)]))
@@ -105,16 +110,25 @@ class Exposition:
 class _Templates:
     """The lines of one series with its labels filled in and its numbers left open."""
 
-    __slots__ = ("_outcome", "judged", "over_limit", "rtt")
+    __slots__ = ("_histograms", "_outcome", "judged", "over_limit", "own", "rtt")
 
     def __init__(self, series: SeriesKey) -> None:
         common = labels(destination=series.destination, probe=series.probe, family=series.family).replace(
             "%", "%%"
         )
+        self.own = labels(destination=series.destination, family=series.family)
+        self._histograms: dict[str, str] = {}
         self.rtt = _histogram_template(RTT.name, common + ",")
         self.over_limit = f"{OVER_LIMIT.name}_total{{{common}}} %d\n"
         self.judged = f"{JUDGED.name}_total{{{common}}} %d\n"
         self._outcome = f'{OUTCOMES.name}_total{{{common},outcome="%s"}} %d\n'
+
+    def histogram(self, name: str) -> str:
+        """The template of one of the probe's own times; made when the first one is there."""
+        template = self._histograms.get(name)
+        if template is None:
+            template = self._histograms[name] = _histogram_template(name, self.own.replace("%", "%%") + ",")
+        return template
 
     def outcomes(self, counts: Mapping[Outcome, int]) -> str:
         line = self._outcome
@@ -128,42 +142,37 @@ def _histogram_template(name: str, prefix: str) -> str:
     return f'{buckets}{name}_bucket{{{prefix}le="+Inf"}} %d\n{name}_count{own} %d\n{name}_sum{own} %r\n'
 
 
+def _slot(index: int) -> int:
+    """Which classic bucket, or the one after the last, holds a bucket of the wire."""
+    octave = index // BUCKETS_PER_DOUBLING + 1 - CLASSIC_EXPONENTS.start
+    return min(max(octave, 0), len(_BOUNDS))
+
+
+_SLOTS = bytes(_slot(index) for index in range(LOWEST_INDEX, HIGHEST_INDEX + 1))
+
+
 def _histogram_values(histogram: Histogram) -> tuple[float, ...]:
     """Cumulative classic counts, +Inf, count and sum, in the template's order."""
-    first = CLASSIC_EXPONENTS.start
-    octaves = [0] * len(_BOUNDS)
+    counts = [0] * (len(_BOUNDS) + 1)
     for index, count in histogram.buckets.items():
-        octave = max(index // BUCKETS_PER_DOUBLING + 1 - first, 0)
-        if octave < len(octaves):
-            octaves[octave] += count
-    total = 0
-    for position, count in enumerate(octaves):
-        total += count
-        octaves[position] = total
-    return (*octaves, histogram.count, histogram.count, histogram.sum_ns / 1e9)
+        counts[_SLOTS[index - LOWEST_INDEX]] += count
+    return (*accumulate(counts), histogram.count, histogram.sum_ns / 1e9)
 
 
-def _measures() -> Iterator[tuple[Family, Measure]]:
-    """Every probe's own measures, as families. A time's family is a histogram, named in seconds."""
+def _family_of(measure: Measure) -> Family:
+    """A probe's own measure as a family. A time's family is a histogram, named in seconds."""
     kinds = {"gauge": "gauge", "counter": "counter", "time": "histogram"}
-    for probe in PROBES.values():
-        for measure in probe.measures:
-            name = measure.metric.removesuffix("_total")
-            yield Family(name, kinds[measure.kind], measure.help), measure
+    return Family(measure.metric.removesuffix("_total"), kinds[measure.kind], measure.help)
 
 
-def _measured(family: Family, measure: Measure, totals: Mapping[SeriesKey, Tally]) -> Iterator[str]:
-    for series, tally in totals.items():
-        if measure not in PROBES[series.probe].measures:
-            continue
-        own = labels(destination=series.destination, family=series.family)
+def _measured(family: Family, measure: Measure, rows: Iterable[tuple["_Templates", Tally]]) -> Iterator[str]:
+    for template, tally in rows:
         if measure.kind == "gauge" and measure.name in tally.gauges:
-            yield f"{family.name}{{{own}}} {tally.gauges[measure.name]!r}\n"
+            yield f"{family.name}{{{template.own}}} {tally.gauges[measure.name]!r}\n"
         elif measure.kind == "counter":
-            yield f"{family.name}_total{{{own}}} {tally.counters.get(measure.name, 0)}\n"
+            yield f"{family.name}_total{{{template.own}}} {tally.counters.get(measure.name, 0)}\n"
         elif measure.name in tally.times:
-            template = _histogram_template(family.name, own.replace("%", "%%") + ",")
-            yield template % _histogram_values(tally.times[measure.name])
+            yield template.histogram(family.name) % _histogram_values(tally.times[measure.name])
 
 
 def _path_gauge(
@@ -172,4 +181,9 @@ def _path_gauge(
     for peer in peers:
         seconds = value(peer)
         if seconds is not None:
-            yield f"{family.name}{{{labels(destination=peer.name)}}} {seconds!r}\n"
+            yield f"{family.name}{{{_destination(peer.name)}}} {seconds!r}\n"
+
+
+@lru_cache(maxsize=4096)
+def _destination(name: str) -> str:
+    return labels(destination=name)

@@ -12,6 +12,7 @@ from agent.ledger import Ledger
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
+from agent.triggers import Triggers
 from agent.wire.batch import SCHEMA, Batch, Event, Fact, Window, encode
 
 _LOG = logging.getLogger("agent.minutes")
@@ -68,6 +69,7 @@ class Minutes:
         self._read_host = read_host
         self._own_test_seconds = own_test_seconds
         self._before = read_host()
+        self._triggers = Triggers()
         self._held: list[_Closed] = []
         self._facts: list[Fact] = []
         self._minute = minute_at(clock.wall_ns(), clock.mono_ns(), length_s)
@@ -113,8 +115,18 @@ class Minutes:
         windows = self._ledger.close_window(self._minute.start_s, self._length_s, self.last_quality)
         self._before = after
         self._minute = minute_at(after.wall_ns, after.mono_ns, self._length_s)
+        self._look_closer(windows)
         facts, self._facts = self._facts, []
         return _Closed(windows, facts, self._runner.take_events())
+
+    def _look_closer(self, windows: list[Window]) -> None:
+        """A path whose figures stepped gets its route traced at once, however long until the next trace is due."""
+        paths = set()
+        for step in self._triggers.feed(windows):
+            self._runner.add_event(step.destination, step.family, "path_step", step.as_detail())
+            paths.add((step.destination, step.family))
+        for destination, family in sorted(paths):
+            self._runner.run_now(destination, family, "trace")
 
     async def _store_held(self) -> None:
         if self._spool is None:

@@ -16,7 +16,7 @@ from agent.net.network import Network
 from agent.net.resolve import Resolver
 from agent.probes import PROBES
 from agent.sample import Burst, Sample, Target
-from agent.schedule import Due, Entry, FairShare, RateCap, Schedule
+from agent.schedule import Entry, FairShare, RateCap, Schedule
 from agent.wire.assignment import Assignment, Peer, ProbeSpec
 from agent.wire.batch import Event
 from agent.wire.histogram import Histogram
@@ -185,16 +185,37 @@ class Runner:
             self._end_checked(job, sample)
         return sample
 
+    def run_now(self, destination: str, family: Family, kind: str) -> bool:
+        """Run one probe of the plan at once, beside its rhythm; False where the plan has none or it is running."""
+        job = next(
+            (
+                job
+                for job in self._jobs.values()
+                if (job.series.destination, job.series.family, job.series.probe)
+                == (destination, family, kind)
+            ),
+            None,
+        )
+        if job is None or job.key in self._running:
+            return False
+        target = self._admit(job, 0, self._clock.mono_ns())
+        if target is not None:
+            self._start_burst({target: job})
+        return target is not None
+
+    def add_event(self, destination: str, family: Family, kind: str, detail: Mapping[str, Any]) -> None:
+        """Keep it for the next batch, as the wire will show it: what cannot be sent is its maker's error, here."""
+        wall_s = max(self._clock.wall_ns(), 0) // NS
+        event = Event(wall_s, kind, dict(detail), destination, family)
+        self._events.append(msgspec.json.decode(msgspec.json.encode(event), type=Event))
+
     def take_events(self) -> list[Event]:
         """What probes gave as evidence since this was last asked."""
         taken, self._events = self._events, []
         return taken
 
     def _event(self, target: Target, kind: str, detail: Mapping[str, Any]) -> None:
-        """Keep it for the next batch, as the wire will show it: what cannot be sent is the probe's error, here."""
-        wall_s = max(self._clock.wall_ns(), 0) // NS
-        event = Event(wall_s, kind, dict(detail), target.destination, target.family)
-        self._events.append(msgspec.json.decode(msgspec.json.encode(event), type=Event))
+        self.add_event(target.destination, target.family, kind, detail)
 
     def take_delays(self) -> Histogram:
         """How late the loop woke for its ticks since this was last asked."""
@@ -215,16 +236,16 @@ class Runner:
         bursts: dict[Any, dict[Target, Job]] = {}
         for due in taken:
             job = self._jobs[due.entry.key]
-            target = self._admit(job, due, now)
+            target = self._admit(job, due.missed, now)
             if target is not None:
                 bursts.setdefault(job.batch, {})[target] = job
         for jobs in bursts.values():
             self._start_burst(jobs)
 
-    def _admit(self, job: Job, due: Due, now_ns: int) -> Target | None:
+    def _admit(self, job: Job, missed: int, now_ns: int) -> Target | None:
         """Where to send now; None when the probe ended here, unsent."""
-        if due.missed:
-            self._end(job, Sample(Outcome.SKIPPED, detail="overdue by a whole interval"), due.missed)
+        if missed:
+            self._end(job, Sample(Outcome.SKIPPED, detail="overdue by a whole interval"), missed)
         target = self._target(job)
         if target is None:
             reason = self._resolver.error(job.host, job.series.family)

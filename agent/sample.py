@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from agent.wire.series import Family, Outcome
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ UNREACHABLE_ERRNOS = frozenset(
 """What the kernel reports for ICMP errors, a missing route and a firewall that lets nothing out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """Where one probe goes: a peer of the fleet by name, at one literal address.
 
     limit_ns: round-trip time that the SLA allows on this path; None where none is known.
@@ -39,8 +40,7 @@ class Target:
     limit_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """How one probe ended, with its round-trip time where there is one.
 
     rtt_ns: None unless the peer answered and the time can be trusted. detail: for people, why it ended so.

@@ -11,6 +11,7 @@ from agent import exporter
 from agent.config import Config
 from agent.exposition import MESH_FAMILIES
 from agent.facts import catalogue
+from agent.kernel_exposition import KERNEL_FAMILIES
 from agent.probes import PROBES
 from exporter_view import view_of_one_peer
 
@@ -85,6 +86,17 @@ def metrics_page() -> str:
     lines += [
         f"| `{shown(family.name, family.kind)}` | {family.kind} | {LABELS[family.name]} | {family.help} |"
         for family in MESH_FAMILIES
+    ]
+    lines += ["", "## What the kernel knows", ""]
+    lines += [
+        "Also every counter of /proc/net/netstat, snmp and snmp6 as `lightfloor_netstat_<group>_<counter>_total`",
+        "in lower case; states of the moment as gauges.",
+        "",
+    ]
+    lines += ["| name | type | meaning |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{shown(family.name, family.kind)}` | {family.kind} | {family.help} |"
+        for family in KERNEL_FAMILIES
     ]
     for kind, probe in PROBES.items():
         if not probe.measures:

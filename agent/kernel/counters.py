@@ -95,6 +95,11 @@ def value(counters: Counters, group: str, *names: str) -> int | None:
     return sum(figures) if len(figures) == len(names) else None
 
 
+def counts(group: str, name: str) -> bool:
+    """Whether this only ever grows; False for a setting or a state of the moment."""
+    return name not in _STATES.get(group, frozenset())
+
+
 RETRANSMIT_KINDS: dict[str, tuple[str, ...]] = {
     "fast": ("TCPFastRetrans",),  # segments, in recovery: three duplicate ACKs, SACK or RACK
     "slow_start": ("TCPSlowStartRetrans",),  # segments, going back after a timeout

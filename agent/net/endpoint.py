@@ -103,7 +103,11 @@ def open_icmp(family: Family) -> Endpoint:
             "ICMP echo needs a group within net.ipv4.ping_group_range, or CAP_NET_RAW"
         ) from None
     identifier = secrets.randbelow(1 << 16)
-    attach_filter(sock, echo_reply_filter(identifier, has_ip_header=family is Family.IPV4))
+    try:
+        attach_filter(sock, echo_reply_filter(identifier, has_ip_header=family is Family.IPV4))
+    except OSError as error:
+        sock.close()
+        raise Unavailable(f"raw ICMP socket: {error}") from error
     return _ready(Endpoint(sock, family, identifier=identifier))
 
 

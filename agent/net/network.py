@@ -9,13 +9,16 @@ from typing import Protocol
 
 from agent.bandwidth_slot import BandwidthSlot
 from agent.flight import Instant, Volley
+from agent.kernel.as_table import AsTable, parse_as_table
 from agent.net.adjtimex import clock_state
 from agent.net.bandwidth import BandwidthPrograms
 from agent.net.channel import Channel, read_instant
 from agent.net.endpoint import Kind
 from agent.net.pathmtu import Method, MtuPath
 from agent.net.poller import Poller
+from agent.net.resolve import host_name
 from agent.net.tcp import Connect, Handshake, handshakes
+from agent.net.trace import PACKETS_PER_SECOND, Pace, TraceFlow, TraceMethod, open_wire
 from agent.wire.series import Family
 
 _SOURCE_KEPT_NS = 1_000_000_000
@@ -38,8 +41,12 @@ class Network(Protocol):
     def source_address(self, address: str, family: Family) -> str: ...
     def clock_error_ns(self) -> int | None: ...
     def read_secret(self, path: str) -> str: ...
-
     def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath: ...
+    def trace_flow(
+        self, address: str, port: int, family: Family, method: TraceMethod, flow: int
+    ) -> TraceFlow: ...
+    async def host_name(self, address: str) -> str | None: ...
+    def as_table(self, path: str) -> AsTable: ...
 
 
 class SystemNetwork:
@@ -52,6 +59,8 @@ class SystemNetwork:
         self._routes: dict[Family, socket.socket] = {}
         self._sources: dict[str, tuple[int, str]] = {}
         self._clock_error: tuple[int, int | None] = (0, None)
+        self._trace_pace = Pace(PACKETS_PER_SECOND)
+        self._as_tables: dict[str, tuple[int, AsTable]] = {}
 
     async def handshakes(
         self, connects: Sequence[Connect], timeout_seconds: float, done: Callable[[int, Handshake], None]
@@ -62,6 +71,28 @@ class SystemNetwork:
     def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath:
         """See agent.net.pathmtu.MtuPath."""
         return MtuPath(self._poller, address, port, family, method)
+
+    def trace_flow(
+        self, address: str, port: int, family: Family, method: TraceMethod, flow: int
+    ) -> TraceFlow:
+        """See agent.net.trace.TraceFlow. Raises Unavailable, OSError."""
+        wire = open_wire(address, port, family, method, flow, lambda: self.source_address(address, family))
+        return TraceFlow(self._poller, self._trace_pace, wire, family)
+
+    async def host_name(self, address: str) -> str | None:
+        """See agent.net.resolve.host_name."""
+        return await host_name(address)
+
+    def as_table(self, path: str) -> AsTable:
+        """The table in a file, read again when the file has changed. Raises OSError, ParseError, UnicodeDecodeError."""
+        changed_ns = Path(path).stat().st_mtime_ns
+        kept = self._as_tables.get(path)
+        if kept is None or kept[0] != changed_ns:
+            kept = self._as_tables[path] = (
+                changed_ns,
+                parse_as_table(Path(path).read_text(encoding="utf-8")),
+            )
+        return kept[1]
 
     def channel(self, kind: Kind, family: Family) -> Channel:
         """The one socket of this kind and family, opened when first asked for. Raises Unavailable."""

@@ -15,20 +15,28 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.flight import Unavailable
+from agent.kernel.checksum import internet_checksum
+from agent.kernel.parse_error import ParseError
+from agent.net import timestamp
+from agent.net.endpoint import attach_filter
+from agent.net.filter import echo_reply_filter
 from agent.net.poller import READ, Poller
+from agent.net.timestamp import PacketError
 from agent.wire.series import Family
 
 Method = Literal["udp", "icmp"]
 
 _MTU_DISCOVER = {Family.IPV4: (socket.IPPROTO_IP, 10), Family.IPV6: (socket.IPPROTO_IPV6, 23)}
-_RECVERR = {Family.IPV4: (socket.IPPROTO_IP, 11), Family.IPV6: (socket.IPPROTO_IPV6, 25)}
+_RECVERR = {
+    Family.IPV4: (socket.IPPROTO_IP, timestamp.IP_RECVERR),
+    Family.IPV6: (socket.IPPROTO_IPV6, timestamp.IPV6_RECVERR),
+}
 _PMTUDISC_PROBE = 3  # include/uapi/linux/in.h
-_MSG_ERRQUEUE = 0x2000
-_EXTENDED_ERROR = struct.Struct("=IBBBBII")  # include/uapi/linux/errqueue.h: struct sock_extended_err
-_ORIGIN_LOCAL, _ORIGINS_ICMP = 1, (2, 3)
 _LARGEST = 65535
 _ECHO_HEAD = struct.Struct("!BBHHH")
 _ECHO_REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
+_ECHO_PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
 _MARGIN_SECONDS = 0.02
 """How long a larger packet may trail a smaller one sent after it before it counts as lost; at least half an RTT."""
 
@@ -73,7 +81,7 @@ class Flight:
 
 
 class MtuPath:
-    """A connected socket towards one target. Raises OSError from the constructor; PermissionError: no right to ping.
+    """A connected socket towards one target. Raises OSError and Unavailable (no right to ping) from the constructor.
 
     device_bytes: MTU of the interface that packets leave by.
     """
@@ -84,7 +92,12 @@ class MtuPath:
         self._method = method
         self._overhead = OVERHEAD[family]
         self._errors = _Errors()
-        self._socket = _open(address, port, family, method)
+        self._identifier: int | None = None
+        if method == "udp":
+            self._socket = _socket(family, socket.SOCK_DGRAM, 0)
+        else:
+            self._socket, self._identifier = _open_echo(family)
+        _connect(self._socket, address, port, family)
         self.device_bytes = self._device_mtu()
 
     def close(self) -> None:
@@ -133,10 +146,15 @@ class MtuPath:
     def _payload(self, number: int, size: int, nonce: int) -> bytes:
         if self._method == "udp":
             return request(nonce, size, self._overhead)
-        head = _ECHO_HEAD.pack(
-            _ECHO_REQUEST[self._family], 0, 0, 0, number & 0xFFFF
-        )  # id and checksum: kernel
-        return head + nonce.to_bytes(8, "big").ljust(size - self._overhead, b"\0")
+        kind, identifier = _ECHO_REQUEST[self._family], self._identifier or 0
+        data = nonce.to_bytes(8, "big").ljust(size - self._overhead, b"\0")
+        checksum = (
+            0  # of datagram sockets and of ICMPv6 the kernel's business, as is a datagram socket's identifier
+        )
+        if self._has_ip_header:
+            head = _ECHO_HEAD.pack(kind, 0, 0, identifier, number & 0xFFFF)
+            checksum = internet_checksum(head, data)
+        return _ECHO_HEAD.pack(kind, 0, checksum, identifier, number & 0xFFFF) + data
 
     def _receive(self, events: int, flight: "_InFlight") -> None:
         if events & select.EPOLLERR:
@@ -158,16 +176,20 @@ class MtuPath:
     def _answered_size(self, packet: bytes, nonce: int) -> int | None:
         if self._method == "udp":
             return answered_size(packet, nonce)
-        return (
-            len(packet) + self._overhead - _ECHO_HEAD.size
-            if packet[8:16] == nonce.to_bytes(8, "big")
-            else None
-        )
+        if self._has_ip_header:
+            packet = packet[(packet[0] & 0xF) * 4 :]
+        if packet[8:16] != nonce.to_bytes(8, "big"):
+            return None
+        return len(packet) + self._overhead - _ECHO_HEAD.size
+
+    @property
+    def _has_ip_header(self) -> bool:
+        return self._identifier is not None and self._family is Family.IPV4
 
     def _device_mtu(self) -> int:
         """Ask for more than any interface carries; the kernel says what this one does (65535 on loopback)."""
         try:
-            self._socket.send(bytes(_LARGEST - self._overhead))
+            self._socket.send(self._payload(0, _LARGEST, 0))
         except OSError:
             self._drain_errors()
         return self._errors.device_bytes or _LARGEST
@@ -175,12 +197,17 @@ class MtuPath:
     def _drain_errors(self) -> None:
         while True:
             try:
-                _data, control, _flags, _address = self._socket.recvmsg(0, 512, _MSG_ERRQUEUE)
+                _data, control, _flags, _address = self._socket.recvmsg(
+                    0, timestamp.CONTROL_BYTES, timestamp.MSG_ERRQUEUE
+                )
             except OSError:
                 return
-            for _level, kind, data in control:
-                if kind in (11, 25) and len(data) >= _EXTENDED_ERROR.size:
-                    self._errors.add(*_EXTENDED_ERROR.unpack_from(data))
+            try:
+                report = timestamp.parse_report(control)
+            except ParseError:
+                continue
+            if isinstance(report, PacketError):
+                self._errors.add(report)
 
 
 class _Errors:
@@ -191,14 +218,12 @@ class _Errors:
         self.device_bytes: int | None = None
         self.refused = False
 
-    def add(
-        self, code: int, origin: int, _kind: int, _subkind: int, _pad: int, info: int, _data: int
-    ) -> None:
-        if code == errno.EMSGSIZE and origin == _ORIGIN_LOCAL:
-            self.device_bytes = info
-        elif code == errno.EMSGSIZE and origin in _ORIGINS_ICMP:
-            self.hints.append(info)
-        elif code == errno.ECONNREFUSED:
+    def add(self, error: PacketError) -> None:
+        if error.code == errno.EMSGSIZE and error.icmp_type == 0:  # the kernel's own
+            self.device_bytes = error.information
+        elif error.code == errno.EMSGSIZE:
+            self.hints.append(error.information)
+        elif error.code == errno.ECONNREFUSED:
             self.refused = True
 
 
@@ -216,6 +241,8 @@ class _InFlight:
         self._ending: asyncio.TimerHandle | None = None
 
     def answered(self, size: int) -> None:
+        if size not in self._wanted:
+            return
         self.echoed.add(size)
         if self.echoed >= self._wanted:
             self.finish()
@@ -237,14 +264,30 @@ class _InFlight:
             self._ending.cancel()
 
 
-def _open(address: str, port: int, family: Family, method: Method) -> socket.socket:
+def _open_echo(family: Family) -> tuple[socket.socket, int | None]:
+    """An ICMP datagram socket, or a raw one and its echo identifier where ping_group_range bars us. Raises Unavailable."""
+    protocol = _ECHO_PROTOCOL[family]
+    try:
+        return _socket(family, socket.SOCK_DGRAM, protocol), None
+    except PermissionError:
+        pass
+    try:
+        sock = _socket(family, socket.SOCK_RAW, protocol)
+    except PermissionError:
+        raise Unavailable(
+            "ICMP echo needs a group within net.ipv4.ping_group_range, or CAP_NET_RAW"
+        ) from None
+    identifier = secrets.randbelow(1 << 16)
+    attach_filter(sock, echo_reply_filter(identifier, has_ip_header=family is Family.IPV4))
+    return sock, identifier
+
+
+def _socket(family: Family, kind: int, protocol: int) -> socket.socket:
     af = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
-    protocol = (
-        0
-        if method == "udp"
-        else {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}[family]
-    )
-    sock = socket.socket(af, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+    return socket.socket(af, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+
+
+def _connect(sock: socket.socket, address: str, port: int, family: Family) -> None:
     try:
         sock.setsockopt(*_MTU_DISCOVER[family], _PMTUDISC_PROBE)
         sock.setsockopt(*_RECVERR[family], 1)
@@ -254,4 +297,3 @@ def _open(address: str, port: int, family: Family, method: Method) -> socket.soc
     except OSError:
         sock.close()
         raise
-    return sock

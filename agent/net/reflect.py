@@ -1,7 +1,8 @@
 """The STAMP reflector's sockets: T2 is the kernel's RX stamp, T3 the clock right before the send.
 
-It answers with exactly as many bytes as it got, only to senders that `admits` lets in, and within a rate per
-source. Replies leave from the address that the request was sent to.
+It answers with as many bytes as it got, only to senders that `admits` lets in, and within a rate per source.
+Replies leave from the address that the request was sent to. Path MTU requests come to the same port and are
+answered with their first bytes alone, so that the answer fits through any path.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from agent.kernel.parse_error import ParseError
-from agent.net import timestamp
+from agent.net import pathmtu, timestamp
 from agent.net.network import read_clock_error_ns
 from agent.net.rate import SourceRates
 from agent.stamp.packet import error_bits_of, parse_request
@@ -25,6 +26,8 @@ _LINK_LOCAL = b"\xfe\x80"
 _DATA_BYTES, _QUEUE_BYTES = 2048, 4_000_000
 _PACKETS_PER_TURN = 64
 _CLOCK_ERROR_KEPT_NS = 1_000_000_000
+_MTU_PACKETS_PER_SECOND = 600.0
+"""A search in a black hole takes some 250 packets at once, one check a few; all of them a source's own bytes."""
 
 
 class StampReflector:
@@ -44,6 +47,7 @@ class StampReflector:
         """Without a host on all addresses of both families. Raises OSError when an address cannot be bound."""
         self.packets: Counter[str] = Counter(reflected=0, limited=0, stranger=0, malformed=0, unsent=0)
         self._rates = SourceRates(packets_per_second)
+        self._mtu_rates = SourceRates(_MTU_PACKETS_PER_SECOND)
         self._key = key
         self._admits = admits
         self._reflector = Reflector()
@@ -79,6 +83,11 @@ class StampReflector:
         mono_ns = time.monotonic_ns()
         if not self._admits(sender[0]):
             return "stranger"
+        mtu_answer = pathmtu.answer(data)
+        if mtu_answer is not None:
+            if not self._mtu_rates.allow(sender[0], mono_ns):
+                return "limited"
+            return _send(sock, mtu_answer, control, sender)
         if not self._rates.allow(sender[0], mono_ns):
             return "limited"
         try:
@@ -91,16 +100,22 @@ class StampReflector:
             received_ns = time.time_ns()
         error = self._error_estimate(mono_ns)
         reply = reply_to(request, data, sequence, received_ns, ttl, error, self._key, time.time_ns)
-        try:
-            sock.sendmsg([reply], _leave_by(control), 0, sender)
-        except OSError:
-            return "unsent"
-        return "reflected"
+        return _send(sock, reply, control, sender)
 
     def _error_estimate(self, mono_ns: int) -> int:
         if mono_ns - self._clock_error[0] > _CLOCK_ERROR_KEPT_NS:
             self._clock_error = (mono_ns, error_bits_of(read_clock_error_ns()))
         return self._clock_error[1]
+
+
+def _send(
+    sock: socket.socket, reply: bytes, control: list[tuple[int, int, bytes]], sender: tuple[str, int]
+) -> str:
+    try:
+        sock.sendmsg([reply], _leave_by(control), 0, sender)
+    except OSError:
+        return "unsent"
+    return "reflected"
 
 
 def _leave_by(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:

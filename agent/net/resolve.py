@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from agent.wire.series import Family
@@ -14,9 +15,11 @@ from agent.wire.series import Family
 _LOG = logging.getLogger("agent.resolve")
 _PATIENCE_SECONDS = 3.0
 _LOOKUPS_AT_ONCE = 8
+_NAME_SECONDS = 2.0
 _AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
+@lru_cache(maxsize=4096)
 def is_literal(host: str, family: Family) -> bool:
     """Whether host is an address of this family rather than a name."""
     try:
@@ -68,6 +71,15 @@ async def getaddrinfo(host: str, port: int, family: int) -> list[Any]:
 
     threading.Thread(target=ask, daemon=True, name="getaddrinfo").start()
     return await answer
+
+
+async def host_name(address: str) -> str | None:
+    """The name that DNS gives an address, None where it has none or does not answer in time."""
+    query = asyncio.get_running_loop().getnameinfo((address, 0), socket.NI_NAMEREQD)
+    try:
+        return (await asyncio.wait_for(query, _NAME_SECONDS))[0]
+    except (OSError, TimeoutError):
+        return None
 
 
 class Resolver:

@@ -10,22 +10,20 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.net.poller import CONNECT_ONCE, Poller
 
 _LINGER_RESET = struct.pack("=ii", 1, 0)
 _IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h: choose the port at connect, per destination
 _TCP_INFO_BYTES = 160
-_RTT, _TOTAL_RETRANS = (
-    struct.Struct("=68xI"),
-    struct.Struct("=100xI"),
-)  # include/uapi/linux/tcp.h: struct tcp_info
+_SND_MSS = struct.Struct("=16xI")  # include/uapi/linux/tcp.h: struct tcp_info
+_RTT_AND_TOTAL_RETRANS = struct.Struct("=68xI28xI")
 _TCP_SYN_SENT = 2  # include/net/tcp_states.h
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(msgspec.Struct, frozen=True):
     """One handshake to make. source: literal address to send from; interface: device to leave by."""
 
     address: str
@@ -34,13 +32,13 @@ class Connect:
     interface: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(msgspec.Struct, frozen=True):
     """How a connect ended, as the kernel tells it.
 
     error: errno of the socket, 0 when it connected, ETIMEDOUT when time ran out. answered: the kernel left
     SYN-SENT by an answer of the peer. rtt_ns: handshake round trip (resolution 1 µs), None where the kernel has
     none. retransmissions: SYNs sent again before the answer. elapsed_ns: user-space time, for evidence only.
+    mss_bytes: payload of a full segment that this connection would send, None unless it connected.
     """
 
     error: int
@@ -48,6 +46,7 @@ class Handshake:
     rtt_ns: int | None
     retransmissions: int
     elapsed_ns: int
+    mss_bytes: int | None = None
 
     @property
     def reason(self) -> str:
@@ -170,11 +169,12 @@ def _read_handshake(sock: socket.socket, code: int | None, elapsed_ns: int) -> H
     if error is None:
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         error = errno.ETIMEDOUT if in_handshake and not error else error
-    rtt_us = int(_RTT.unpack_from(info)[0])
+    rtt_us, retransmissions = _RTT_AND_TOTAL_RETRANS.unpack_from(info)
     return Handshake(
         error=error,
         answered=rtt_us > 0 or (error in (0, errno.ECONNREFUSED, errno.ECONNRESET) and not in_handshake),
         rtt_ns=rtt_us * 1000 or None,
-        retransmissions=int(_TOTAL_RETRANS.unpack_from(info)[0]),
+        retransmissions=retransmissions,
         elapsed_ns=elapsed_ns,
+        mss_bytes=None if error or in_handshake else int(_SND_MSS.unpack_from(info)[0]),
     )

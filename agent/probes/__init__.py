@@ -4,11 +4,11 @@ A probe is one module behind one signature, `async run(burst)`: it probes all ta
 burst.record(target, sample) once for each. To add one: its module, one entry here.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.probes import icmp, iperf3, mtu, qperf, syn, tcp, udp
+from agent.probes import icmp, iperf3, mtu, qperf, syn, tcp, trace, udp
 from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
 
@@ -19,7 +19,7 @@ class Probe:
 
     has_port: its target is HOST:PORT; count: how many a probe by hand sends unless told; overlapping: False for
     a probe that must have ended before the next one to the same peer starts (that one is then skipped).
-    fleet_only: by hand it refuses targets that are no peers.
+    fleet_only: by hand it refuses targets that are no peers. show: lines for people, of a result that is a table.
     """
 
     summary: str
@@ -31,6 +31,7 @@ class Probe:
     overlapping: bool = True
     measures: tuple[Measure, ...] = ()
     fleet_only: bool = False
+    show: Callable[[Mapping[str, Any]], list[str]] | None = None
 
 
 PROBES: dict[str, Probe] = {
@@ -67,6 +68,17 @@ PROBES: dict[str, Probe] = {
         TimeSource.KERNEL,
         has_port=False,
         measures=icmp.MEASURES,
+    ),
+    "trace": Probe(
+        "Route: who answers at each hop, how fast, and when it changes.",
+        trace.Options,
+        trace.run,
+        TimeSource.NONE,
+        has_port=False,
+        count=1,
+        overlapping=False,
+        measures=trace.MEASURES,
+        show=trace.as_table,
     ),
     "iperf3": Probe(
         "Bandwidth by iperf3: throughput, retransmissions, jitter, loss.",

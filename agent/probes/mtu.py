@@ -8,13 +8,16 @@ Towards an agent each packet is answered by a short one, so only the way there i
 ICMP echo is used, whose answer is as large as the request, so the smaller of both directions is found.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from agent.flight import Unavailable, unsent
 from agent.net.pathmtu import Flight, Method, MtuPath
+from agent.net.tcp import Connect
 from agent.sample import Burst, Measure, Sample, Target
 from agent.wire.series import Family, Outcome
 
@@ -30,6 +33,7 @@ USUAL = (
 
 COPIES, EDGE_COPIES, FAN = 3, 6, 16
 _MOST_ROUNDS = 20
+_AT_A_TIME = 4
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -58,14 +62,20 @@ MEASURES = (
         "lightfloor_path_mtu_black_hole",
         "1 if larger packets vanish without an ICMP error.",
     ),
-    Measure("icmp_seen", "gauge", "lightfloor_path_mtu_icmp_seen", "1 if a router reported its MTU."),
+    Measure("icmp_seen", "gauge", "lightfloor_path_mtu_icmp_seen", "1 if a router reported an MTU."),
+    Measure(
+        "tcp_mss_bytes",
+        "gauge",
+        "lightfloor_path_tcp_mss_bytes",
+        "Payload of a full TCP segment to the peer, after its MSS option and the headers' options.",
+    ),
 )
 
 
 class Search:
     """Finds the largest size that is answered, between a size that every path carries and the interface's MTU."""
 
-    def __init__(self, smallest: int, ceiling: int, known: int | None = None) -> None:
+    def __init__(self, smallest: int, ceiling: int) -> None:
         self.smallest = smallest
         self.ceiling = ceiling
         self.icmp_seen = False
@@ -73,8 +83,9 @@ class Search:
         self.rounds = 0
         self._low: int | None = None  # largest size answered
         self._lost: dict[int, int] = {}  # copies of a size that vanished, above _low
-        self._hint: int | None = known if known is not None and smallest <= known <= ceiling else None
-        self._hinted: set[int] = set()  # each hint is tried once: a forged one must not keep the search busy
+        self._hint: int | None = None
+        self._hinted: set[int] = set()  # each is tried once: a forged one must not keep the search busy
+        self._unvalued = False  # some router said "too big" without saying what would fit (before RFC 1191)
         self._unanswered_rounds = 0
         self._sent: list[int] = []
 
@@ -91,6 +102,10 @@ class Search:
     def silent(self) -> bool:
         """Three rounds without any answer: the target cannot be measured."""
         return self._unanswered_rounds >= COPIES
+
+    def reported(self, path_mtu: int) -> bool:
+        """Whether a router told senders of this MTU. Another's hint, or a forged one, helps no TCP here."""
+        return self._unvalued or path_mtu in self._hinted
 
     def next_sizes(self) -> list[int]:
         """Packets to send now, in this order. The last ones are small: their answers tell that the rest is lost."""
@@ -111,6 +126,7 @@ class Search:
             if self.smallest <= hint <= self.ceiling and hint not in self._hinted
         ]
         self.icmp_seen |= bool(flight.hints)
+        self._unvalued |= 0 in flight.hints
         self._unanswered_rounds = 0 if answered or fresh else self._unanswered_rounds + 1
         if answered:
             self._low = max(*answered, self._low or 0)
@@ -153,7 +169,12 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class PathMtu:
-    """What a search found. black_hole: larger packets vanish and no router says so."""
+    """What a search found.
+
+    black_hole: larger packets vanish and no router says so. probes_sent: of this check. rounds: of the search, 0 where
+    a check found the last one still right. tcp_mss_bytes: payload of a
+    full segment to the peer's TCP port, as of the last search; it shows MSS clamping; None where none answers.
+    """
 
     path_mtu_bytes: int
     interface_mtu_bytes: int
@@ -162,6 +183,7 @@ class PathMtu:
     probes_sent: int
     rounds: int
     method: str
+    tcp_mss_bytes: int | None = None
 
     def as_result(self) -> Mapping[str, Any]:
         """JSON-ready, with the names that the command line and the measures use."""
@@ -173,6 +195,7 @@ class PathMtu:
             "probes_sent": self.probes_sent,
             "rounds": self.rounds,
             "method": self.method,
+            "tcp_mss_bytes": self.tcp_mss_bytes,
         }
 
 
@@ -182,7 +205,7 @@ def conclude(search: Search, path_mtu: int, method: str) -> PathMtu:
         path_mtu_bytes=path_mtu,
         interface_mtu_bytes=search.ceiling,
         icmp_seen=search.icmp_seen,
-        black_hole=path_mtu < search.ceiling and not search.icmp_seen,
+        black_hole=path_mtu < search.ceiling and not search.reported(path_mtu),
         probes_sent=search.packets,
         rounds=search.rounds,
         method=method,
@@ -190,38 +213,54 @@ def conclude(search: Search, path_mtu: int, method: str) -> PathMtu:
 
 
 async def run(burst: Burst) -> None:
-    """Search each target's path MTU one after the other; where it is known, two packets see whether it still is."""
-    for target in burst.targets:
-        burst.record(target, await _measure(burst, target))
+    """Search a few targets' path MTU at a time; where it is known, two packets see whether it still is."""
+    places = asyncio.Semaphore(_AT_A_TIME)
+
+    async def one(target: Target) -> None:
+        async with places:
+            burst.record(target, await _measure(burst, target))
+
+    await asyncio.gather(*(one(target) for target in burst.targets))
 
 
 async def _measure(burst: Burst, target: Target) -> Sample:
     options: Options = burst.options
     before: PathMtu | None = burst.memory.get(target)
-    sample = Sample(Outcome.TIMEOUT, detail="no packet of any size was answered")
-    for method in _methods(options, before):
+    reasons: list[str] = []
+    for method in _methods(options):
         try:
             path = burst.network.mtu_path(target.address, options.port, target.family, method)
-        except PermissionError:
-            return Sample(Outcome.UNAVAILABLE, detail="no right to send ICMP echo (ping_group_range)")
+        except Unavailable as lack:
+            if not reasons:
+                return Sample(Outcome.UNAVAILABLE, detail=str(lack))
+            reasons.append(str(lack))
+            continue
         except OSError as error:
-            return Sample(Outcome.UNREACHABLE, detail=error.strerror or str(error))
+            return unsent(error)
         try:
             found = await _search(path, target.family, method, burst.timeout_seconds, before)
         finally:
             path.close()
         if found is not None:
+            if found.rounds:
+                found = replace(found, tcp_mss_bytes=await _tcp_mss(burst, target))
             _report_change(burst, target, before, found)
             burst.memory[target] = found
             return Sample(Outcome.OK, result=found.as_result())
-    return sample
+        reasons.append(f"no {method} packet of {SMALLEST[target.family]} bytes or more was answered")
+    return Sample(Outcome.TIMEOUT, detail="; ".join(reasons))
 
 
-def _methods(options: Options, before: PathMtu | None) -> tuple[Method, ...]:
-    """What to try, the one that worked last time first."""
-    if options.method != "auto":
-        return (options.method,)
-    return ("icmp", "udp") if before is not None and before.method == "icmp" else ("udp", "icmp")
+async def _tcp_mss(burst: Burst, target: Target) -> int | None:
+    """By one handshake with the peer's TCP port."""
+    seen: list[int | None] = []
+    connect = Connect(target.address, target.port or burst.options.port)
+    await burst.network.handshakes([connect], burst.timeout_seconds, lambda _, h: seen.append(h.mss_bytes))
+    return seen[0]
+
+
+def _methods(options: Options) -> tuple[Method, ...]:
+    return ("udp", "icmp") if options.method == "auto" else (options.method,)
 
 
 async def _search(
@@ -229,10 +268,15 @@ async def _search(
 ) -> PathMtu | None:
     """The path MTU, None when nothing was answered."""
     search = Search(SMALLEST[family], path.device_bytes)
-    if before is not None and before.interface_mtu_bytes == search.ceiling and before.method == method:
-        packets = await _still(path, before.path_mtu_bytes, search.ceiling, timeout_seconds)
-        if packets:
-            return replace(before, probes_sent=packets, rounds=packets // 2)
+    if before is not None and before.method == method and before.interface_mtu_bytes == search.ceiling:
+        holds, search.packets = await _still(path, before.path_mtu_bytes, search.ceiling, timeout_seconds)
+        if holds:
+            return replace(before, probes_sent=search.packets, rounds=0)
+    elif before is not None and before.method != method:  # is it worth a search? An agent may have come back
+        flight = await path.flight([search.smallest] * COPIES, timeout_seconds)
+        search.packets = COPIES
+        if not flight.echoed:
+            return None
     while search.found is None and not search.silent and search.rounds < _MOST_ROUNDS:
         flight = await path.flight(search.next_sizes(), timeout_seconds)
         search.feed(flight)
@@ -241,14 +285,14 @@ async def _search(
     return None if search.found is None else conclude(search, search.found, method)
 
 
-async def _still(path: MtuPath, known: int, ceiling: int, timeout_seconds: float) -> int:
-    """Packets needed to see that the path MTU is still the known one, 0 when it is not: two, and two for each loss."""
+async def _still(path: MtuPath, known: int, ceiling: int, timeout_seconds: float) -> tuple[bool, int]:
+    """Whether the path MTU is still the known one, and the packets it took: two, and two more for each loss."""
     sizes = [known + 1, known] if known < ceiling else [known, known]
     for attempt in range(1, COPIES + 1):
         flight = await path.flight(sizes, timeout_seconds)
         if known in flight.echoed:
-            return 0 if known + 1 in flight.echoed else 2 * attempt
-    return 0
+            return known + 1 not in flight.echoed, 2 * attempt
+    return False, 2 * COPIES
 
 
 def _report_change(burst: Burst, target: Target, before: PathMtu | None, found: PathMtu) -> None:

@@ -66,6 +66,8 @@ class Directions:
             self._lost.append(probe)
         oldest_open = next(iter(self._open), max(probe, self._newest_reflected) + 1)
         if not self._lost:
+            if not self._open:
+                self._missing.clear()  # with nothing lost they were second reflections of doubled requests
             if not self._open or len(self._replies) > _MOST_WAITING:
                 self._replies.clear()
         elif oldest_open != self._attributed_before or not self._open:
@@ -83,7 +85,10 @@ class Directions:
     def _see(self, probe: int, number: int) -> None:
         if number >= self._next:
             if self._newest_reflected < 0 and number > probe:
-                self._next = number  # it counts on from before this session
+                self._next = (
+                    number  # it counts on from before this session, which tells nothing of losses so far
+                )
+                self._lost.clear()
             elif number - self._next > _MOST_WAITING:
                 self._restart(number)
             self._missing.update(range(self._next, number))

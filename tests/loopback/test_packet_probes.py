@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from agent.flight import Unavailable, fly
 from agent.net.network import SystemNetwork
 from agent.net.reflect import StampReflector
+from agent.net.resolve import Resolver
 from agent.probes import PROBES, icmp, syn, udp
 from agent.probes.icmp import ICMP_KIND
 from agent.probes.syn import SYN_KIND
@@ -18,6 +21,7 @@ from agent.probes.udp import UDP_KIND
 from agent.sample import Burst, Target
 from agent.stamp.packet import Request, error_bits_of, key_of, ntp_of, pack_request, parse_reply
 from agent.wire.series import Family, Outcome
+from agent_process import ROOT, AgentProcess
 
 LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 KEY_TEXT = "0f" * 32
@@ -150,6 +154,16 @@ async def test_thousand_targets_in_one_burst():
     assert len(samples) == 1000
     assert sum(sample.outcome is Outcome.INVALID for sample in samples) == 0
     assert sum(sample.outcome is Outcome.OK for sample in samples) >= 990  # one address, one backlog
+
+
+async def test_stamps_of_a_long_burst_do_not_fill_the_queue():
+    """With the receive buffer that an unprivileged agent gets, five hundred sends in a row keep their stamps."""
+    async with a_network() as network, a_reflector() as reflector:
+        network.channel(UDP_KIND, Family.IPV4).endpoint.sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 106_496
+        )
+        samples = await probe(network, UDP_KIND, udp.Options(), Family.IPV4, reflector.port, count=500)
+    assert sum(sample.outcome is Outcome.INVALID for sample in samples) == 0
 
 
 @needs_root
@@ -287,3 +301,40 @@ def test_every_measure_that_a_probe_finds_is_declared():
         names = [measure.name for measure in PROBES[kind].measures]
         assert len(set(names)) == len(names)
         assert len({measure.metric for measure in PROBES[kind].measures}) == len(names)
+
+
+@needs_root
+def test_agent_runs_them_on_schedule(tmp_path):
+    """syn, udp and icmp of one peer: windows of round trips on /metrics, the reflector's counts."""
+    agent = AgentProcess(tmp_path)
+    kinds = ("syn", "udp", "icmp")
+    listed = ", ".join(f'{{ kind = "{kind}", interval_seconds = 0.2 }}' for kind in kinds)
+    agent.write(
+        f'[[peers]]\nname = "self"\nipv4 = "127.0.0.1"\nipv6 = "::1"\nport = {agent.responder_port}\nprobes = [{listed}]\n'
+    )
+    with agent:
+        for kind in kinds:
+            labels = f'lightfloor_probe_rtt_seconds_count{{destination="self",probe="{kind}",family="ipv4"}}'
+            agent.wait_until(lambda labels=labels: (agent.metric(labels) or 0) >= 3, f"three {kind} results")
+        assert agent.metric('lightfloor_reflector_packets_total{result="reflected"}') >= 3
+        assert agent.metric('lightfloor_udp_lost_forward_total{destination="self",family="ipv4"}') == 0
+        assert agent.metric("lightfloor_probe_unavailable") is None
+        agent.stop()
+    assert "Traceback" not in agent.log
+
+
+def test_agent_never_imports_scapy():
+    """Neither the running agent nor any of its probes."""
+    code = "import sys, agent.app, agent.probes; sys.exit('scapy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+async def test_resolver_knows_the_fleets_addresses_in_any_spelling():
+    """The reflector's guest list: literals, however written, and names as they resolve; nobody else."""
+    resolver = Resolver(60)
+    await resolver.want([("2001:DB8:0::9", Family.IPV6), ("localhost", Family.IPV4)])
+    assert resolver.knows("2001:db8::9")
+    assert resolver.knows("127.0.0.1")
+    assert not resolver.knows("192.0.2.1")
+    await resolver.want([])
+    assert not resolver.knows("127.0.0.1")

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from agent.exposition import CLASSIC_EXPONENTS, MESH_FAMILIES, Exposition, labels
 from agent.ledger import Ledger
+from agent.probes import PROBES
 from agent.sample import Sample
 from agent.wire.assignment import Peer
 from agent.wire.histogram import Histogram
@@ -80,6 +81,26 @@ def test_every_value_is_the_ledgers(openmetrics):
     assert found["lightfloor_path_limit_seconds", (("destination", "nyc"),)] == 0.1216
     assert ("lightfloor_path_limit_seconds", (("destination", "[odd].name:1"),)) not in found
     assert found["lightfloor_schedule_delay_seconds_count", ()] == 2
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_what_a_probe_finds_beside_times_has_families_of_its_own(openmetrics):
+    """Every measure of every probe reads back: gauges and counters as values, times as histograms; others stay away."""
+    ledger = Ledger()
+    for kind, probe in PROBES.items():
+        key = SeriesKey("fra", "nyc", kind, Family.IPV6, probe.time_source)
+        ledger.expect(key)
+        ledger.record(
+            key, Sample(Outcome.OK, result={measure.name: 7 * MS for measure in probe.measures}), None
+        )
+    found = samples(page(ledger, openmetrics), openmetrics)
+    own = (("destination", "nyc"), ("family", "ipv6"))
+    for measure in (measure for probe in PROBES.values() for measure in probe.measures):
+        if measure.kind == "time":
+            assert found[f"{measure.metric}_count", own] == 1
+            assert found[f"{measure.metric}_sum", own] == pytest.approx(0.007)
+        else:
+            assert found[measure.metric, own] == 7 * MS
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])

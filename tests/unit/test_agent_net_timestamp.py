@@ -86,7 +86,7 @@ def test_next_hop_mtu_of_a_router_is_kept():
 
 def test_a_like_numbered_message_of_another_level_is_not_a_stamp():
     """Type 37 is a stamp at socket level only."""
-    assert timestamp.parse_arrival([(socket.IPPROTO_IP, 37, bytes(48))]) == (None, None)
+    assert timestamp.parse_arrival([(socket.IPPROTO_IP, 37, TX_V4[0][2])]) == (None, None)
 
 
 @pytest.mark.parametrize("parse", [timestamp.parse_arrival, timestamp.parse_report])

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scripted_packets
+from agent.flight import Unavailable
 from agent.ledger import Ledger
 from agent.net.tcp import Handshake
 from agent.probes import PROBES, Measure, Probe
+from agent.probes.syn import SYN_KIND
 from agent.runner import Runner, jobs_of
 from agent.sample import Sample
 from agent.schedule import phase_ns
@@ -347,3 +350,44 @@ def test_jobs_are_one_per_probe_and_family():
         (Family.IPV4, "192.0.2.1", 443),
         (Family.IPV6, "2001:db8::1", 443),
     ]
+
+
+class Privileges:
+    """A network on which SYNs cannot be sent until `granted`; then no packet is ever answered."""
+
+    def __init__(self):
+        self.packets = scripted_packets.ScriptedNetwork(SYN_KIND)
+        self.granted = False
+
+    def __getattr__(self, name):
+        return getattr(self.packets, name)
+
+    def channel(self, kind, family):
+        if not self.granted:
+            raise Unavailable("a raw socket needs CAP_NET_RAW")
+        return self.packets.channel(kind, family)
+
+
+async def test_what_the_host_lacks_is_said_once_and_when_it_is_there_again(caplog):
+    """Every probe is unavailable and none is lost; one line when it begins and one when it ends; the reason stands meanwhile."""
+    caplog.set_level("INFO", "agent.runner")
+    network = Privileges()
+    desk = Desk(network)
+    plan = Assignment("here", (Peer("there", ipv4="192.0.2.9", probes=(ProbeSpec("syn", 1.0, 0.5),)),), 100.0)
+    await desk.run(plan, 5)
+    assert desk.runner.unavailable == {("syn", Family.IPV4): "a raw socket needs CAP_NET_RAW"}
+    network.granted = True
+    await desk.run(plan, 3)
+    assert desk.runner.unavailable == {}
+    assert set(desk.outcomes()) == {Outcome.UNAVAILABLE, Outcome.TIMEOUT}
+    said = [record.message for record in caplog.records if "available" in record.message]
+    assert said == ["probe is unavailable on this host", "probe is available again"]
+
+
+async def test_a_probe_that_is_no_longer_asked_for_is_not_unavailable():
+    """When the plan drops it, its metric goes with it."""
+    desk = Desk(Privileges())
+    plan = Assignment("here", (Peer("there", ipv4="192.0.2.9", probes=(ProbeSpec("syn", 1.0, 0.5),)),), 100.0)
+    await desk.run(plan, 3)
+    await desk.runner.plan(Assignment("here"))
+    assert desk.runner.unavailable == {}

@@ -135,14 +135,41 @@ def test_reflector_that_counts_anew_is_a_restart_not_a_loss():
 
 
 def test_reflector_that_counts_on_from_an_older_session_makes_no_loss():
-    """A reflector that did not begin at 0 for us has lost nothing by that."""
+    """A reflector that did not begin at 0 for us has lost nothing by that, and is believed from then on."""
     directions, seen = Directions(), None
-    for probe in range(3):
+    for probe, number in enumerate([None, 500, 501, None, 502]):
         directions.sent(probe)
-        directions.replied(probe, 500 + probe)
-        directions.ended(probe, answered=True)
+        if number is not None:
+            directions.replied(probe, number)
+        directions.ended(probe, answered=number is not None)
         seen = totals(directions, seen)
-    assert not any(seen.values())
+    assert {key: value for key, value in seen.items() if value} == {"lost_forward": 1}
+
+
+def test_lost_copy_of_a_doubled_request_is_no_loss():
+    """The reflector answered one request twice and the second answer was lost: nothing was, nor is a later loss moved."""
+    directions, seen = Directions(), None
+    for probe, number in enumerate([0, 1, 3, None, 4]):  # its number 2 was the second answer to probe 1
+        directions.sent(probe)
+        if number is not None:
+            directions.replied(probe, number)
+        directions.ended(probe, answered=number is not None)
+        seen = totals(directions, seen)
+    assert {key: value for key, value in seen.items() if value} == {"lost_forward": 1}
+
+
+def test_more_gaps_than_losses_never_make_a_count_negative():
+    """Lost copies of doubled requests while another probe is open: one loss is one loss, in one direction."""
+    directions = Directions()
+    for probe in range(4):
+        directions.sent(probe)
+    directions.replied(0, 0)
+    directions.ended(0, answered=True)
+    directions.replied(2, 6)
+    directions.ended(1, answered=False)
+    directions.ended(2, answered=True)
+    counts = directions.take()
+    assert (counts["lost_forward"], counts["lost_backward"]) == (0, 1)
 
 
 def test_memory_is_bounded_while_one_probe_stays_open():

@@ -141,6 +141,16 @@ def test_error_estimate_never_states_less_than_the_error(synchronised, error_ns,
     assert error_ns <= stated.error_ns <= error_ns * 1.01 + 1
 
 
+def test_error_estimate_of_every_small_error_is_valid():
+    """Also where rounding up carries into another bit: the multiplier is never 0, which would mean no estimate."""
+    for error_ns in range(1, 3000):
+        stated = packet.parse_error_estimate(
+            packet.pack_error(ErrorEstimate(synchronised=True, error_ns=error_ns))
+        )
+        assert stated.synchronised
+        assert stated.error_ns >= error_ns
+
+
 def test_error_estimate_bits():
     """S, Z, scale, multiplier from the top (RFC 4656, 4.1.2): 1 s is 128 × 2**(25 − 32)."""
     assert packet.pack_error(ErrorEstimate(True, 10**9)) == 0x8000 | 25 << 8 | 128

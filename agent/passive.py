@@ -1,0 +1,78 @@
+"""What the kernel knows, read at an interval: TCP counters, sockets per peer, and the host's facts when they change."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.clock import NS, Clock
+from agent.kernel.parse_error import ParseError
+from agent.net.procfs import ProcRoot
+from agent.net.resolve import Resolver
+from agent.net.sockets import SocketReader, SocketsUnavailableError
+from agent.net.tcp_counters import TcpCounterReader, TcpReading
+from agent.socket_groups import SocketGroup
+from agent.wire.assignment import Peer
+from agent.wire.batch import Fact
+from agent.wire.series import Family
+
+if TYPE_CHECKING:
+    from agent.sockets import SocketReading
+
+_LOG = logging.getLogger("agent.passive")
+INTERVAL_SECONDS = 15.0
+FACTS_INTERVAL_SECONDS = 600.0
+
+
+class Passive:
+    """The latest readings. tcp, sockets: None before the first; sockets_problem: why there are none, empty when there are."""
+
+    def __init__(self, resolver: Resolver, clock: Clock, root: ProcRoot) -> None:
+        self._resolver = resolver
+        self._clock = clock
+        self._counters = TcpCounterReader(root.read, clock)
+        self._groups: tuple[SocketGroup, ...] = ()
+        self._reader: SocketReader | None = None
+        self._facts: list[Fact] = []
+        self.tcp: TcpReading | None = None
+        self.sockets: SocketReading | None = None
+        self.sockets_problem = ""
+
+    async def run(self, peers: Callable[[], Iterable[Peer]]) -> None:
+        """Read counters and sockets at each interval, for ever. peers: those of the moment."""
+        while True:
+            self.tcp = self._counters.read()
+            await self._read_sockets(peers())
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def run_facts(self, send: Callable[[list[Fact]], None]) -> None:
+        """Hand over all facts once, then what changed at each interval, for ever."""
+        from agent.hostfacts import collect, facts_changed  # noqa: PLC0415 - costs memory only where there is a collector
+
+        while True:
+            facts = await asyncio.to_thread(collect, Path("/"), self._clock.wall_ns() // NS)
+            changed = facts_changed(self._facts, facts)
+            self._facts = facts
+            if changed:
+                send(changed)
+            await asyncio.sleep(FACTS_INTERVAL_SECONDS)
+
+    async def _read_sockets(self, peers: Iterable[Peer]) -> None:
+        groups = tuple(self._group(peer) for peer in peers)
+        if self._reader is None or groups != self._groups:
+            self._groups, self._reader = groups, SocketReader(groups)
+        try:
+            self.sockets = await self._reader.read()
+        except (SocketsUnavailableError, ParseError, TimeoutError) as error:
+            problem = str(error) or type(error).__name__
+            if problem != self.sockets_problem:
+                _LOG.warning("sockets cannot be read", extra={"error": problem})
+            self.sockets, self.sockets_problem = None, problem
+        else:
+            self.sockets_problem = ""
+
+    def _group(self, peer: Peer) -> SocketGroup:
+        hosts = ((peer.ipv4, Family.IPV4), (peer.ipv6, Family.IPV6))
+        addresses = (self._resolver.address(host, family) for host, family in hosts if host is not None)
+        return SocketGroup(peer.name, tuple(address for address in addresses if address is not None))
