@@ -22,7 +22,7 @@ from agent.net.bandwidth import BandwidthPrograms, ServerUnavailableError, binda
 from agent.net.collector import Collector
 from agent.net.resolve import lookup
 from agent.probes import iperf3, qperf
-from agent.probes.iperf3_json import clients_seen, read_document
+from agent.probes.iperf3_json import read_document
 from agent.runner import Runner
 from agent.sample import Sample, Target
 from agent.wire.lease import Lease, LeaseReport
@@ -179,7 +179,7 @@ class LeaseWorker:
 def _strangers(report: bytes, peer: str) -> str:
     """What is wrong with who came, by the server's own report; empty when only the peer did, or nobody."""
     try:
-        strangers = clients_seen(read_document(report)) - {peer}
+        strangers = iperf3.clients_seen(read_document(report)) - {peer}
     except ParseError:
         return ""
     return f"served {', '.join(sorted(strangers))} instead of {peer}" if strangers else ""

@@ -165,6 +165,26 @@ class Runner:
                 burst.cancel()
             await asyncio.gather(*self._bursts, return_exceptions=True)
 
+    async def run_leased(self, node: str, kind: str, options: Any, target: Target) -> Sample:
+        """Run one probe of the collector's choice now, outside the schedule, and record how it ended.
+
+        Cancelling ends it as a timeout: its lease was over.
+        """
+        series = SeriesKey(node, target.destination, kind, target.family, PROBES[kind].time_source)
+        job = Job(series, target.address, target.port, None, (kind, LEASED_TIMEOUT_SECONDS, options), 0)
+        self._leased.add(series)
+        self._ledger.expect(series)
+        sample = Sample(Outcome.TIMEOUT, detail="the lease was over before the test")
+        samples: list[Sample] = []
+        try:
+            await self._run_probe({target: job}, lambda _target, ended: samples.append(ended))
+            sample = samples[0]
+        except Exception as error:  # noqa: BLE001 - logged by _run_probe; a probe's bug is that test's failure
+            sample = Sample(Outcome.FAILED, detail=repr(error))
+        finally:
+            self._end_checked(job, sample)
+        return sample
+
     def run_now(self, destination: str, family: Family, kind: str) -> bool:
         """Run one probe of the plan at once, beside its rhythm; False where the plan has none or it is running."""
         job = next(
@@ -188,26 +208,6 @@ class Runner:
         wall_s = max(self._clock.wall_ns(), 0) // NS
         event = Event(wall_s, kind, dict(detail), destination, family)
         self._events.append(msgspec.json.decode(msgspec.json.encode(event), type=Event))
-
-    async def run_leased(self, node: str, kind: str, options: Any, target: Target) -> Sample:
-        """Run one probe of the collector's choice now, outside the schedule, and record how it ended.
-
-        Cancelling ends it as a timeout: its lease was over.
-        """
-        series = SeriesKey(node, target.destination, kind, target.family, PROBES[kind].time_source)
-        job = Job(series, target.address, target.port, None, (kind, LEASED_TIMEOUT_SECONDS, options), 0)
-        self._leased.add(series)
-        self._ledger.expect(series)
-        sample = Sample(Outcome.TIMEOUT, detail="the lease was over before the test")
-        samples: list[Sample] = []
-        try:
-            await self._run_probe({target: job}, lambda _target, ended: samples.append(ended))
-            sample = samples[0]
-        except Exception as error:  # noqa: BLE001 - logged by _run_probe; a probe's bug is that test's failure
-            sample = Sample(Outcome.FAILED, detail=repr(error))
-        finally:
-            self._end_checked(job, sample)
-        return sample
 
     def take_events(self) -> list[Event]:
         """What probes gave as evidence since this was last asked."""

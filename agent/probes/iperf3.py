@@ -13,7 +13,7 @@ import msgspec
 from agent.bandwidth_slot import SlotTakenError
 from agent.kernel.parse_error import ParseError
 from agent.net.process import ProcessResult
-from agent.probes.iperf3_report import Direction, Report, parse_report
+from agent.probes.iperf3_report import READ, Direction, Report, parse_report
 from agent.sample import Burst, Measure, Sample, Target
 from agent.wire.series import Outcome
 
@@ -230,3 +230,12 @@ def _unfinished(result: ProcessResult, error: ParseError, deadline_seconds: floa
     words = said.splitlines()[0] if said and not result.stdout.strip() else error.reason
     outcome = next((known for part, known in _REASONS if part in words.lower()), Outcome.FAILED)
     return Sample(outcome, detail=words[:300])
+
+
+def clients_seen(document: Mapping[str, Any]) -> frozenset[str]:
+    """The addresses a server's report names as its clients': of the control connection, and of every stream."""
+    start = READ.section(document, "start", "report")
+    accepted = READ.section(start, "accepted_connection", "start")
+    streams = READ.sections(start, "connected", "start")
+    hosts = [accepted.get("host"), *(each.get("remote_host") for each in streams)]
+    return frozenset(str(host).removeprefix("::ffff:") for host in hosts if host)
