@@ -231,7 +231,7 @@ table ip nat {{
     ports = {packet.source_port for packet in capture.packets()}
     assert len(ports) == 2
     assert outcomes(samples) == {Outcome.OK: 40}
-    assert total(samples, "restarts") == 1
+    assert total(samples, "reflector_restarts") == 1
     assert total(samples, "lost_forward") + total(samples, "lost_backward") == 0
 
 
