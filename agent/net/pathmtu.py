@@ -40,6 +40,9 @@ _ECHO_PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_
 _MARGIN_SECONDS = 0.02
 """How long a larger packet may trail a smaller one sent after it before it counts as lost; at least a quarter of an RTT."""
 
+_CORROBORATED_SECONDS = 0.002
+"""The same where a router has said of this very round's size that it is the largest."""
+
 _MAGIC, _ANSWER_MAGIC = b"LFmtu?1\0", b"LFmtu!1\0"
 _HEAD = struct.Struct("!8sQH")  # magic, nonce, size of the IP packet
 OVERHEAD = {Family.IPV4: 28, Family.IPV6: 48}
@@ -160,6 +163,7 @@ class MtuPath:
     def _receive(self, events: int, flight: "_InFlight") -> None:
         if events & select.EPOLLERR:
             self._drain_errors()
+            flight.corroborated |= any(hint in flight.sizes for hint in self._errors.hints)
             if self._errors.refused or self._has_new_hint(flight.sizes):
                 flight.finish()  # the next round will know more than this one's answers can tell
         while True:
@@ -244,6 +248,7 @@ class _InFlight:
         self._loop = loop
         self._started = loop.time()
         self.sizes = set(sizes)
+        self.corroborated = False
         self._smallest = min(sizes)
         self._ending: asyncio.TimerHandle | None = None
 
@@ -260,6 +265,8 @@ class _InFlight:
         """A packet sent last was answered: wait no longer than stragglers may need."""
         if self._ending is None:
             margin = max(_MARGIN_SECONDS, (self._loop.time() - self._started) / 4)
+            if self.corroborated:
+                margin = _CORROBORATED_SECONDS
             self._ending = self._loop.call_later(margin, self.finish)
 
     def finish(self) -> None:
