@@ -15,10 +15,12 @@ from agent import __version__, exporter, log
 from agent.assignment import KeptAssignment, follow
 from agent.clock import SystemClock
 from agent.config import Config, listen_address
+from agent.leases import LeaseWorker
 from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
 from agent.net.counter_reader import CounterReader
+from agent.net.memory import give_back, one_arena
 from agent.net.network import SystemNetwork
 from agent.net.procfs import ProcRoot
 from agent.net.reflect import StampReflector
@@ -31,12 +33,13 @@ from agent.runner import Runner
 from agent.spool import Spool
 from agent.stamp.packet import key_of
 from agent.wire.assignment import Assignment
+from agent.wire.lease import MOST_WAIT_SECONDS
 from agent.wire.settings import ConfigError
 
 _LOG = logging.getLogger("agent.app")
 _LAST_PUSH_SECONDS = 2.0
 _FIXED_WHILE_RUNNING = (
-    "node", "state_directory", "collector", "exporter", "responder", "spool", "window_seconds", "tick_seconds",
+    "node", "state_directory", "collector", "bandwidth", "exporter", "responder", "spool", "window_seconds", "tick_seconds",
     "resolve_interval_seconds",
 )  # fmt: skip
 
@@ -69,7 +72,14 @@ class Agent:
         ledger = Ledger()
         runner = Runner(ledger, self._network, self._resolver, self._clock, config.tick_seconds)
         minutes = Minutes(
-            config.node, config.window_seconds, ledger, runner, spool, self._clock, self._counters.read
+            config.node,
+            config.window_seconds,
+            ledger,
+            runner,
+            spool,
+            self._clock,
+            self._counters.read,
+            self._network.bandwidth.slot.take_seconds,
         )
         self.view = exporter.View(
             self._assigned,
@@ -130,6 +140,7 @@ class Agent:
             site = await self._serve()
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work) for work in self._works()]
+                give_back()
                 notify("READY=1")
                 _LOG.info("agent started", extra=self._described())
                 await stop.wait()
@@ -153,7 +164,22 @@ class Agent:
         link = self._config.collector
         if link is not None and self._collector is not None and self.view.pusher is not None:
             yield self.view.pusher.run()
+            if self._config.bandwidth.enabled:
+                yield self._lease_worker(self._collector).run()
             yield follow(self._collector, self._kept, link.assignment_interval_seconds, self._assign)
+
+    def _lease_worker(self, collector: Collector) -> LeaseWorker:
+        config, link = self._config, self._config.collector
+        return LeaseWorker(
+            config.node,
+            collector,
+            self.view.runner,
+            self._network.bandwidth,
+            probe_counts=self.view.ledger.probe_counts,
+            read_host=self._counters.read,
+            ports=(config.bandwidth.first_port, config.bandwidth.last_port),
+            wait_seconds=min(MOST_WAIT_SECONDS, (link.timeout_seconds if link else 0) / 2),
+        )
 
     def _described(self) -> dict[str, object]:
         return {
@@ -249,6 +275,7 @@ async def _watchdog() -> None:
 
 async def main(config: Config, load: Callable[[], Config]) -> None:
     """Run one agent until SIGTERM or SIGINT; SIGHUP reloads."""
+    one_arena()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     agent = Agent(config, load)

@@ -96,7 +96,11 @@ def _add_run(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     import uvloop
 
-    from agent import app, config, log
+    from agent import config, log
+    from agent.net import memory
+
+    with memory.without_authorities():
+        from agent import app
 
     path = Path(arguments.config)
 

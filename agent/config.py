@@ -49,6 +49,21 @@ class Responder(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     udp_key_file: str | None = None
 
 
+class Bandwidth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Whether this node takes part in the tests that its collector leases, and the ports its servers listen on.
+
+    One test uses one port, TCP; qperf two. Open them in a firewall to the fleet.
+    """
+
+    enabled: bool = True
+    first_port: Port = 10982
+    last_port: Port = 10999
+
+    def __post_init__(self) -> None:
+        if self.last_port <= self.first_port:
+            raise ValueError("last_port is above first_port: a qperf test needs two ports")
+
+
 class Spool(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Closed windows on disk until the collector has them; the oldest go when a bound is reached."""
 
@@ -71,6 +86,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     collector: CollectorLink | None = None
     exporter: Exporter = Exporter()
     responder: Responder = Responder()
+    bandwidth: Bandwidth = Bandwidth()
     spool: Spool = Spool()
     log: Log = Log()
     window_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 60

@@ -148,14 +148,14 @@ def _slot(index: int) -> int:
     return min(max(octave, 0), len(_BOUNDS))
 
 
-_SLOTS = {index: _slot(index) for index in range(LOWEST_INDEX, HIGHEST_INDEX + 1)}
+_SLOTS = bytes(_slot(index) for index in range(LOWEST_INDEX, HIGHEST_INDEX + 1))
 
 
 def _histogram_values(histogram: Histogram) -> tuple[float, ...]:
     """Cumulative classic counts, +Inf, count and sum, in the template's order."""
     counts = [0] * (len(_BOUNDS) + 1)
     for index, count in histogram.buckets.items():
-        counts[_SLOTS[index]] += count
+        counts[_SLOTS[index - LOWEST_INDEX]] += count
     return (*accumulate(counts), histogram.count, histogram.sum_ns / 1e9)
 
 

@@ -12,7 +12,7 @@ from agent.probes import PROBES
 from agent.sample import Measure, Sample
 from agent.wire.batch import Window
 from agent.wire.histogram import Histogram
-from agent.wire.series import Outcome, SeriesKey
+from agent.wire.series import ANSWERED, LOST, Outcome, SeriesKey
 
 
 @dataclass(slots=True)
@@ -94,6 +94,15 @@ class Ledger:
         total = self.totals.get(series)
         if total is not None:
             total.add(sample, limit_ns, count, measures)
+
+    def probe_counts(self) -> tuple[int, int]:
+        """(lost, answered) probes of all series since the start; they fall when a series leaves."""
+        outcomes = [tally.outcomes for tally in self.totals.values()]
+        lost, answered = (
+            sum(counts.get(outcome, 0) for counts in outcomes for outcome in kinds)
+            for kinds in (LOST, ANSWERED)
+        )
+        return lost, answered
 
     def close_window(self, start_s: int, length_s: int, quality: dict[str, float]) -> list[Window]:
         """The open window's series as wire windows, in series order; a new window is open after."""

@@ -44,7 +44,10 @@ def minute_at(wall_ns: int, mono_ns: int, length_s: int) -> Minute:
 
 
 class Minutes:
-    """Turns the ledger's open window into spooled batches. lost_windows: given up because the disk took nothing."""
+    """Turns the ledger's open window into spooled batches. lost_windows: given up because the disk took nothing.
+
+    own_test_seconds: for how long a bandwidth test of this node ran since it was last asked.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Minutes:
         spool: Spool | None,
         clock: Clock,
         read_host: Callable[[], Reading],
+        own_test_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._node = node
         self._length_s = length_s
@@ -63,6 +67,7 @@ class Minutes:
         self._spool = spool
         self._clock = clock
         self._read_host = read_host
+        self._own_test_seconds = own_test_seconds
         self._before = read_host()
         self._triggers = Triggers()
         self._held: list[_Closed] = []
@@ -102,7 +107,10 @@ class Minutes:
         delays = self._runner.take_delays()
         delay_ns = delays.quantile_ns(0.99)
         self.last_quality = quality.quality_flags(
-            self._before, after, schedule_delay_seconds=None if delay_ns is None else delay_ns / NS
+            self._before,
+            after,
+            schedule_delay_seconds=None if delay_ns is None else delay_ns / NS,
+            own_test_seconds=self._own_test_seconds(),
         )
         windows = self._ledger.close_window(self._minute.start_s, self._length_s, self.last_quality)
         self._before = after

@@ -24,6 +24,7 @@ from agent.wire.series import Family, Outcome, SeriesKey
 
 _LOG = logging.getLogger("agent.runner")
 _UNTRIED = frozenset({Outcome.SKIPPED, Outcome.UNRESOLVED})
+LEASED_TIMEOUT_SECONDS = 3.0
 _LONGEST_NAP_NS = NS  # a changed plan is noticed within a second
 
 
@@ -98,6 +99,7 @@ class Runner:
         self._bursts: set[asyncio.Task[None]] = set()
         self._memory: dict[str, dict[Target, Any]] = {}
         self._running: set[tuple[str, ...]] = set()
+        self._leased: set[SeriesKey] = set()
         self._events: list[Event] = []
         self.delays = Histogram()
         self._recent_delays = Histogram()
@@ -116,7 +118,9 @@ class Runner:
             (Entry(key, job.interval_ns) for key, job in jobs.items()), self._clock.mono_ns()
         )
         self._forget_targets()
-        self._ledger.keep_only(job.series for job in jobs.values())
+        peers = {peer.name for peer in assignment.peers}
+        self._leased = {series for series in self._leased if series.destination in peers}
+        self._ledger.keep_only((*(job.series for job in jobs.values()), *self._leased))
         for job in jobs.values():
             self._ledger.expect(job.series)
 
@@ -160,6 +164,26 @@ class Runner:
             for burst in self._bursts:
                 burst.cancel()
             await asyncio.gather(*self._bursts, return_exceptions=True)
+
+    async def run_leased(self, node: str, kind: str, options: Any, target: Target) -> Sample:
+        """Run one probe of the collector's choice now, outside the schedule, and record how it ended.
+
+        Cancelling ends it as a timeout: its lease was over.
+        """
+        series = SeriesKey(node, target.destination, kind, target.family, PROBES[kind].time_source)
+        job = Job(series, target.address, target.port, None, (kind, LEASED_TIMEOUT_SECONDS, options), 0)
+        self._leased.add(series)
+        self._ledger.expect(series)
+        sample = Sample(Outcome.TIMEOUT, detail="the lease was over before the test")
+        samples: list[Sample] = []
+        try:
+            await self._run_probe({target: job}, lambda _target, ended: samples.append(ended))
+            sample = samples[0]
+        except Exception as error:  # noqa: BLE001 - logged by _run_probe; a probe's bug is that test's failure
+            sample = Sample(Outcome.FAILED, detail=repr(error))
+        finally:
+            self._end_checked(job, sample)
+        return sample
 
     def run_now(self, destination: str, family: Family, kind: str) -> bool:
         """Run one probe of the plan at once, beside its rhythm; False where the plan has none or it is running."""

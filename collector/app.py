@@ -19,6 +19,7 @@ from collector import systemd
 from collector.config import CollectorConfig, Server
 from collector.exporter import Exporter
 from collector.ingest import Ingest, error_response
+from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
 from collector.logs import AccessLogger
 from collector.store.database import Database
@@ -48,6 +49,7 @@ class Parts:
     database: Database
     fleet: LiveFleet
     standing: LiveStanding
+    leases: LeaseDesk
     application: web.Application
 
 
@@ -103,11 +105,14 @@ def assemble(config: CollectorConfig) -> Parts:
         body_bytes=config.limits.body_bytes,
         decompressed_bytes=config.limits.decompressed_bytes,
     )
+    leases = LeaseDesk(database, lambda: fleet.current, time.time)
     exporter = Exporter(database, fleet, standing, ingest)
     pages = Pages(database, fleet, standing)
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
-    application.add_routes([*ingest.routes(), *exporter.routes(), *pages.routes(), *_health(fleet, standing)])
-    return Parts(database, fleet, standing, application)
+    application.add_routes(
+        [*ingest.routes(), *leases.routes(), *exporter.routes(), *pages.routes(), *_health(fleet, standing)]
+    )
+    return Parts(database, fleet, standing, leases, application)
 
 
 async def _listen(runner: web.AppRunner, server: Server) -> list[str]:
@@ -133,7 +138,7 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
     async def pulse() -> None:
         systemd.notify("WATCHDOG=1")
 
-    work = [_every(JUDGE_SECONDS, judge), _every(EXPIRE_SECONDS, expire)]
+    work = [_every(JUDGE_SECONDS, judge), _every(EXPIRE_SECONDS, expire), parts.leases.run()]
     seconds = systemd.watchdog_seconds()
     return work if seconds is None else [*work, _every(seconds, pulse)]
 

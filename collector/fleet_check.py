@@ -3,7 +3,9 @@
 import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import get_args
 
+from agent.wire.lease import Kind
 from agent.wire.settings import ConfigError
 from collector.contract import overlapping_versions
 from collector.fleet_file import FleetDocument
@@ -105,6 +107,11 @@ def _check_probes(document: FleetDocument, where: str) -> None:
             if spec.interval_seconds < MIN_INTERVAL_SECONDS:
                 problem = f"at least {MIN_INTERVAL_SECONDS:g} s, not {spec.interval_seconds:g}"
                 raise ConfigError(where, f"groups[{i}].probes[{j}].interval_seconds", problem)
+            if spec.kind in get_args(Kind):
+                problem = (
+                    f"{spec.kind} runs by lease, never two tests on a node; name it in [bandwidth] kinds"
+                )
+                raise ConfigError(where, f"groups[{i}].probes[{j}].kind", problem)
             if spec.kind in [earlier.kind for earlier in group.probes[:j]]:
                 raise ConfigError(
                     where, f"groups[{i}].probes[{j}].kind", f"{spec.kind} stands twice in this group"

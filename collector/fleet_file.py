@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from agent.wire.assignment import Port
+from agent.wire.lease import Kind, Terms
 from agent.wire.series import Family, Name
 from collector.contract import Application, Instant, SlaClass
 from collector.groups import Group
@@ -17,10 +18,12 @@ Kilometres = Annotated[float, msgspec.Meta(ge=0, le=20_040)]
 
 
 class Provider(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Who rents out the servers. contact: where a report goes."""
+    """Who rents out the servers. contact: where a report goes. price_per_gigabyte: of 10**9 bytes sent."""
 
     name: Name
     contact: Text | None = None
+    price_per_gigabyte: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "EUR"
 
 
 class Site(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -113,6 +116,27 @@ class Maintenance(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
             raise ValueError("end must be later than start")
 
 
+class Bandwidth(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Tests that the collector leases to pairs of nodes, each path once per interval_hours and kind.
+
+    budget_ratio: the share of each node's transfer_allowance_bytes that tests may use; a node that states no
+    allowance is in no test. bits_per_second: the most that iperf3 sends.
+    """
+
+    kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1)] = ("iperf3",)
+    interval_hours: Annotated[float, msgspec.Meta(ge=0.25, le=8760)] = 168.0
+    duration_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    bits_per_second: Annotated[int, msgspec.Meta(ge=100_000)] = 200_000_000
+    budget_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.05
+
+    @property
+    def terms(self) -> tuple[Terms, ...]:
+        """One for each kind, each kind once."""
+        return tuple(
+            Terms(kind, self.duration_seconds, self.bits_per_second) for kind in dict.fromkeys(self.kinds)
+        )
+
+
 class FleetDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -125,3 +149,4 @@ class FleetDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     overrides: tuple[Override, ...] = ()
     groups: tuple[Group, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    bandwidth: Bandwidth | None = None

@@ -19,6 +19,7 @@ from aiohttp import web
 from agent.wire.assignment import Assignment
 from agent.wire.batch import Batch, ForeignWindowError, MalformedError, WireError, decode
 from collector import decompress
+from collector.bearer import UNKNOWN, node_of_request
 from collector.store.batches import BatchRefusedError, Stored
 from collector.store.database import Database
 from collector.store.writer import StoreFullError, StoreUnavailableError
@@ -112,10 +113,9 @@ class Ingest:
         return web.json_response({"result": stored.value})
 
     def _authenticate(self, request: web.Request) -> str:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        node = self._database.node_of_token(token.strip()) if scheme.lower() == "bearer" and token else None
+        node = node_of_request(request, self._database)
         if node is None:
-            _refuse(401, "a valid `Authorization: Bearer TOKEN` is needed; `enroll NODE` makes one")
+            _refuse(401, UNKNOWN)
         return node
 
     def _enter(self, node: str) -> None:

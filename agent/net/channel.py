@@ -4,6 +4,7 @@ The error queue is always read before the data, so that a probe's TX stamp is kn
 A stamp is paired by the kernel's packet number, never by its place in the queue.
 """
 
+import select
 import time
 
 from agent.flight import Flight, Instant, Session
@@ -118,9 +119,11 @@ class Channel:
             timestamp.switch_on(self._sock)
             raise
 
-    def _ready(self, _events: int) -> None:
-        self.read_reports()
-        self._read_data()
+    def _ready(self, events: int) -> None:
+        if events & select.EPOLLERR:
+            self.read_reports()
+        if events & select.EPOLLIN:
+            self._read_data()
 
     def _read_data(self) -> None:
         receive, received = self._sock.recvmsg, self.session.received

@@ -5,9 +5,11 @@ import ssl
 from pathlib import Path
 
 import aiohttp
+import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from agent.net.resolve import getaddrinfo
+from agent.wire.lease import LeaseAnswer, LeaseReport
 
 _MAX_ASSIGNMENT_BYTES = 16_000_000
 
@@ -56,6 +58,33 @@ class Collector:
             if response.status != 200:
                 raise ValueError(f"the collector answered {response.status} to GET /v1/assignment")
             return await _whole_body(response), response.headers.get("ETag")
+
+    async def get_lease(self, wait_seconds: float) -> LeaseAnswer:
+        """This node's part in a bandwidth test, or none after wait_seconds at the latest.
+
+        Raises OSError, TimeoutError, or ValueError for another status than 200 or an answer that is none.
+        """
+        async with self._session.get(
+            f"{self._base}/v1/leases",
+            params={"wait": f"{wait_seconds:g}"},
+            headers=self._authorization(),
+            allow_redirects=False,
+        ) as response:
+            if response.status != 200:
+                raise ValueError(f"the collector answered {response.status} to GET /v1/leases")
+            return msgspec.json.decode(await _whole_body(response), type=LeaseAnswer)
+
+    async def post_report(self, lease: str, report: LeaseReport) -> bool:
+        """Tell of a lease; False when the collector says that it is over. Raises as get_lease."""
+        async with self._session.post(
+            f"{self._base}/v1/leases/{lease}",
+            data=msgspec.json.encode(report),
+            headers={**self._authorization(), "Content-Type": "application/json"},
+            allow_redirects=False,
+        ) as response:
+            if response.status not in (200, 410):
+                raise ValueError(f"the collector answered {response.status} to POST /v1/leases")
+            return response.status == 200
 
     def _authorization(self) -> dict[str, str]:
         token = self._token_file.read_text(encoding="ascii").strip()

@@ -1,16 +1,24 @@
-"""Classic BPF programs for raw sockets, so that only answers to our own packets wake the agent. Pure.
+"""Classic BPF programs: raw sockets get only answers to our own packets, servers only packets of one peer. Pure.
 
 An instruction is (code, jump if true, jump if false, k), struct sock_filter in include/uapi/linux/filter.h.
 A raw IPv4 socket's packet begins with the IP header, a raw IPv6 socket's after it.
 """
 
+import ipaddress
 from typing import NamedTuple
 
+_LD_W_ABS, _LD_B_ABS, _RSH = 0x20, 0x30, 0x74
+_NETWORK_HEADER = (
+    0xFFF00000  # SKF_NET_OFF: offsets from the IP header, whatever the socket's packets begin with
+)
+_SOURCE_AT = {4: 12, 6: 8}
+_EVERYTHING = 0xFFFFFFFF
 _LD_H_IND, _LD_B_IND = 0x48, 0x50
 _LDX_HEADER_LENGTH, _LDX_IMM = 0xB1, 0x01  # x = 4 * (packet[k] & 0xf); x = k
 _JEQ, _JGT, _JGE, _JSET = 0x15, 0x25, 0x35, 0x45
 _RETURN = 0x06
 _WHOLE = 0xFFFF
+_TO_DROP = 0xFF  # replaced by the distance to the last instruction
 _SYN_RST_ACK = 0x16
 _ECHO_REPLY, _ECHO_REPLY_V6 = 0, 129
 
@@ -48,6 +56,25 @@ def echo_reply_filter(identifier: int, *, has_ip_header: bool) -> tuple[Instruct
         Instruction(_JEQ, 0, 1, identifier),
         Instruction(_RETURN, 0, 0, _WHOLE),
         Instruction(_RETURN, 0, 0, 0),
+    )
+
+
+def source_filter(address: str) -> tuple[Instruction, ...]:
+    """Let through, uncut, what has this source address (a literal); also on a socket that listens on both families."""
+    source = ipaddress.ip_address(address)
+    words = [int.from_bytes(source.packed[i : i + 4], "big") for i in range(0, len(source.packed), 4)]
+    checks: list[tuple[int, int, int | None]] = [(_LD_B_ABS, 0, None), (_RSH, 4, source.version)]
+    for i, word in enumerate(words):
+        checks.append((_LD_W_ABS, _SOURCE_AT[source.version] + 4 * i, word))
+    program: list[Instruction] = []
+    for code, operand, wanted in checks:
+        program.append(Instruction(code, 0, 0, operand if code == _RSH else _NETWORK_HEADER + operand))
+        if wanted is not None:
+            program.append(Instruction(_JEQ, 0, _TO_DROP, wanted))
+    program += [Instruction(_RETURN, 0, 0, _EVERYTHING), Instruction(_RETURN, 0, 0, 0)]
+    last = len(program) - 1
+    return tuple(
+        step._replace(jf=last - at - 1) if step.jf == _TO_DROP else step for at, step in enumerate(program)
     )
 
 

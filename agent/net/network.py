@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from agent.bandwidth_slot import BandwidthSlot
 from agent.flight import Instant, Volley
 from agent.kernel.as_table import AsTable, parse_as_table
 from agent.net.adjtimex import clock_state
+from agent.net.bandwidth import BandwidthPrograms
 from agent.net.channel import Channel, read_instant
 from agent.net.endpoint import Kind
 from agent.net.pathmtu import Method, MtuPath
@@ -28,7 +30,10 @@ _AUTHORITIES_KEPT_NS = 3_600_000_000_000
 
 
 class Network(Protocol):
-    """All that a probe may ask of the world."""
+    """All that a probe may ask of the world. bandwidth: the one slot for bandwidth tests, and their programs."""
+
+    @property
+    def bandwidth(self) -> BandwidthPrograms: ...
 
     async def handshakes(
         self, connects: Sequence[Connect], timeout_seconds: float, done: Callable[[int, Handshake], None]
@@ -62,6 +67,7 @@ class SystemNetwork:
 
     def __init__(self) -> None:
         self._poller = Poller()
+        self.bandwidth = BandwidthPrograms(BandwidthSlot(time.monotonic_ns))
         self._channels: dict[tuple[str, Family], Channel] = {}
         self._routes: dict[Family, socket.socket] = {}
         self._sources: dict[str, tuple[int, str]] = {}

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.probes import icmp, mtu, syn, tcp, tls, trace, udp
+from agent.probes import icmp, iperf3, mtu, qperf, syn, tcp, tls, trace, udp
 from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
 
@@ -81,6 +81,24 @@ PROBES: dict[str, Probe] = {
         overlapping=False,
         measures=trace.MEASURES,
         show=trace.as_table,
+    ),
+    "iperf3": Probe(
+        "Bandwidth by iperf3: throughput, retransmissions, jitter, loss.",
+        iperf3.Iperf3Spec,
+        iperf3.run,
+        TimeSource.NONE,
+        count=1,
+        overlapping=False,
+        measures=iperf3.MEASURES,
+    ),
+    "qperf": Probe(
+        "Latency and bandwidth of TCP or UDP by qperf.",
+        qperf.QperfSpec,
+        qperf.run,
+        TimeSource.NONE,
+        count=1,
+        overlapping=False,
+        measures=qperf.MEASURES,
     ),
     "tls": Probe(
         "TLS handshake apart from TCP's, certificate, chain, name and resumption.",

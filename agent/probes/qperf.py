@@ -5,14 +5,22 @@ Prefixes are powers of 1000 except KiB and its like.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from agent.bandwidth_slot import SlotTakenError
 from agent.kernel.parse_error import ParseError
+from agent.net.process import ProcessResult
+from agent.sample import Burst, Measure, Sample, Target
+from agent.wire.assignment import Port
+from agent.wire.series import Outcome
 
-SOURCE = "qperf"
+SOURCE = PROGRAM = "qperf"
+DEADLINE_MARGIN_SECONDS = 6.0
+"""qperf itself gives up an unanswered connection after 5 s."""
 
 _SECONDS = {"ns": 1e9, "us": 1e6, "ms": 1e3, "sec": 1.0}  # divisors: 26.1 / 1e6 is exact, 26.1 * 1e-6 is not
 _BITS_PER_SECOND = {
@@ -34,11 +42,19 @@ Test = Literal["tcp_lat", "tcp_bw", "udp_lat", "udp_bw"]
 
 
 class QperfSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One qperf test. message_bytes: None is qperf's own (1 byte for latency, 64 KiB or 32 KiB for bandwidth)."""
+    """One qperf test. message_bytes: None is qperf's own (1 byte for latency, 64 KiB or 32 KiB for bandwidth).
 
-    test: Test = "tcp_lat"
-    duration_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 2
-    message_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] | None = None
+    data_port: None is the port above the target's.
+    """
+
+    test: Annotated[Test, msgspec.Meta(description="tcp_lat, tcp_bw, udp_lat or udp_bw")] = "tcp_lat"
+    duration_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600, description="how long to measure")] = 2
+    message_bytes: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] | None, msgspec.Meta(description="size of a message")
+    ] = None
+    data_port: Annotated[
+        Port | None, msgspec.Meta(description="where the server listens for the test itself")
+    ] = None
 
 
 def client_argv(program: str, spec: QperfSpec, host: str, control_port: int, data_port: int) -> list[str]:
@@ -151,3 +167,80 @@ def _result(test: str, line: int, values: dict[str, Any]) -> Result:
     if test.startswith("ud") and sent and received is not None and received <= sent:
         values["loss_ratio"] = 1 - received / sent
     return Result(test=test, **values)
+
+
+MEASURES = (
+    Measure(
+        "latency_seconds",
+        "gauge",
+        "lightfloor_qperf_latency_seconds",
+        "One-way latency in the latest finished qperf test: half its mean round trip.",
+    ),
+    Measure(
+        "bits_per_second",
+        "gauge",
+        "lightfloor_qperf_bits_per_second",
+        "Throughput in the latest finished qperf bandwidth test, as its receiver counted.",
+    ),
+    Measure(
+        "loss_ratio",
+        "gauge",
+        "lightfloor_qperf_loss_ratio",
+        "Datagrams lost in the latest finished qperf UDP test, of those sent.",
+    ),
+)
+
+
+async def run(burst: Burst) -> None:
+    """One test with each target, one after the other; each gives an event `bandwidth_test` with the result."""
+    for target in burst.targets:
+        sample, detail = await _test(burst, burst.options, target)
+        burst.event(target, "bandwidth_test", detail)
+        burst.record(target, sample)
+
+
+async def _test(burst: Burst, spec: QperfSpec, target: Target) -> tuple[Sample, Mapping[str, Any]]:
+    data_port = spec.data_port or target.port + 1
+    argv = client_argv(PROGRAM, spec, target.address, target.port, data_port)
+    try:
+        result = await burst.network.bandwidth.run_client(
+            argv, spec.duration_seconds + DEADLINE_MARGIN_SECONDS
+        )
+    except SlotTakenError as error:
+        sample = Sample(Outcome.SKIPPED, detail=str(error))
+    except OSError as error:
+        sample = Sample(Outcome.UNAVAILABLE, detail=f"{error.filename or PROGRAM}: {error.strerror or error}")
+    else:
+        return judged(result)
+    return sample, {"program": PROGRAM, "outcome": sample.outcome, "reason": sample.detail}
+
+
+def judged(result: ProcessResult) -> tuple[Sample, dict[str, Any]]:
+    """The one outcome of a client's run, and what to keep as evidence.
+
+    qperf says "failed to connect" for a closed port and for silence alike, after 5 s: that is a timeout here.
+    """
+    try:
+        test = _finished(result)
+    except ParseError as error:
+        unanswered = result.stopped == "deadline" or "failed to connect" in error.reason
+        sample = Sample(Outcome.TIMEOUT if unanswered else Outcome.FAILED, detail=error.reason[:300])
+        return sample, {"program": PROGRAM, "outcome": sample.outcome, "reason": sample.detail}
+    found = {measure.name: getattr(test, measure.name) for measure in MEASURES}
+    return Sample(Outcome.OK, result=found), {
+        "program": PROGRAM,
+        "outcome": Outcome.OK,
+        "report": asdict(test),
+    }
+
+
+def _finished(result: ProcessResult) -> Result:
+    """The one test's result. Raises ParseError for a run that failed or was stopped, with its own words."""
+    if result.exit_status != 0:
+        printed = result.stderr.strip() or result.stdout.strip()
+        words = printed.decode("utf-8", "replace").splitlines() or [f"exit status {result.exit_status}"]
+        raise ParseError(SOURCE, "output", words[-1])
+    tests = parse_output(result.stdout)
+    if len(tests) != 1:
+        raise ParseError(SOURCE, "output", f"{len(tests)} tests in one output")
+    return tests[0]

@@ -41,90 +41,32 @@ if TYPE_CHECKING:
 _FASTEST_DRIFT = 1e-3
 _MOST_SESSIONS = 0xFFFF
 
+_COUNTERS = {
+    "late": LATE_HELP,
+    "lost_forward": "Requests that the reflector never counted.",
+    "lost_backward": "Replies lost on the way back.",
+    "reordered_forward": "Requests that the reflector got after a later one.",
+    "reordered_backward": "Replies that came after a later one.",
+    "duplicated_forward": "Requests that the reflector got again.",
+    "duplicated_backward": "Replies that came again.",
+    "reflector_restarts": "Times the reflector began to count anew, as after a NAT's rebinding.",
+}
+_TIMES = {
+    "reflector": "Time that the reflector had the packet, not part of the round trip.",
+    "variation_forward": "Delay above the last minute's least, to the peer (RFC 5481 PDV).",
+    "variation_backward": "Delay above the last minute's least, from the peer (RFC 5481 PDV).",
+    "delay_forward": "One-way delay to the peer, while both clocks are synchronised.",
+    "delay_backward": "One-way delay from the peer, while both clocks are synchronised.",
+}
+_GAUGES = {
+    "one_way_error_seconds": "How far one-way delays can be off, by what both clocks state.",
+    "ttl": "TTL or hop limit of the reply as it arrived.",
+    "ttl_forward": "TTL or hop limit of the request as it reached the peer.",
+}
 MEASURES = (
-    Measure("late", "counter", "lightfloor_udp_late_total", LATE_HELP),
-    Measure(
-        "lost_forward",
-        "counter",
-        "lightfloor_udp_lost_forward_total",
-        "Requests that the reflector never counted.",
-    ),
-    Measure(
-        "lost_backward", "counter", "lightfloor_udp_lost_backward_total", "Replies lost on the way back."
-    ),
-    Measure(
-        "reordered_forward",
-        "counter",
-        "lightfloor_udp_reordered_forward_total",
-        "Requests that the reflector got after a later one.",
-    ),
-    Measure(
-        "reordered_backward",
-        "counter",
-        "lightfloor_udp_reordered_backward_total",
-        "Replies that came after a later one.",
-    ),
-    Measure(
-        "duplicated_forward",
-        "counter",
-        "lightfloor_udp_duplicated_forward_total",
-        "Requests that the reflector got again.",
-    ),
-    Measure(
-        "duplicated_backward",
-        "counter",
-        "lightfloor_udp_duplicated_backward_total",
-        "Replies that came again.",
-    ),
-    Measure(
-        "restarts",
-        "counter",
-        "lightfloor_udp_reflector_restarts_total",
-        "Times the reflector began to count anew, as after a NAT's rebinding.",
-    ),
-    Measure(
-        "reflector_ns",
-        "time",
-        "lightfloor_udp_reflector_seconds",
-        "Time that the reflector had the packet, not part of the round trip.",
-    ),
-    Measure(
-        "variation_forward_ns",
-        "time",
-        "lightfloor_udp_variation_forward_seconds",
-        "Delay above the last minute's least, to the peer (RFC 5481 PDV).",
-    ),
-    Measure(
-        "variation_backward_ns",
-        "time",
-        "lightfloor_udp_variation_backward_seconds",
-        "Delay above the last minute's least, from the peer (RFC 5481 PDV).",
-    ),
-    Measure(
-        "delay_forward_ns",
-        "time",
-        "lightfloor_udp_delay_forward_seconds",
-        "One-way delay to the peer, while both clocks are synchronised.",
-    ),
-    Measure(
-        "delay_backward_ns",
-        "time",
-        "lightfloor_udp_delay_backward_seconds",
-        "One-way delay from the peer, while both clocks are synchronised.",
-    ),
-    Measure(
-        "one_way_error_seconds",
-        "gauge",
-        "lightfloor_udp_one_way_error_seconds",
-        "How far one-way delays can be off, by what both clocks state.",
-    ),
-    Measure("ttl", "gauge", "lightfloor_udp_ttl", "TTL or hop limit of the reply as it arrived."),
-    Measure(
-        "ttl_forward",
-        "gauge",
-        "lightfloor_udp_ttl_forward",
-        "TTL or hop limit of the request as it reached the peer.",
-    ),
+    *(Measure(name, "counter", f"lightfloor_udp_{name}_total", text) for name, text in _COUNTERS.items()),
+    *(Measure(f"{name}_ns", "time", f"lightfloor_udp_{name}_seconds", text) for name, text in _TIMES.items()),
+    *(Measure(name, "gauge", f"lightfloor_udp_{name}", text) for name, text in _GAUGES.items()),
 )
 
 

@@ -14,7 +14,7 @@ COUNTS = (
     "reordered_backward",
     "duplicated_forward",
     "duplicated_backward",
-    "restarts",
+    "reflector_restarts",
 )
 _NONE: Mapping[str, int] = dict.fromkeys(COUNTS, 0)
 
@@ -23,7 +23,7 @@ class Directions:
     """One session's books. The counts are since they were last taken.
 
     reordered_…: arrived after a packet sent later (RFC 4737, 3.3); duplicated_…: arrived again (RFC 5560).
-    restarts: the reflector began to count anew; what was lost before is then attributed to no direction.
+    reflector_restarts: it began to count anew; what was lost before is then attributed to no direction.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Directions:
             self._newest_reflected = probe
 
     def _restart(self, expected: int) -> None:
-        self._count("restarts")
+        self._count("reflector_restarts")
         self._next = expected
         self._missing.clear()
         self._lost.clear()

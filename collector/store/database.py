@@ -11,7 +11,7 @@ from typing import TypeVar
 from agent.wire.batch import Batch
 from collector.store import batches, retention, rollup, tokens
 from collector.store.schema import open_reader, open_writer
-from collector.store.writer import Writer, WriterState
+from collector.store.writer import Job, Writer, WriterState
 
 T = TypeVar("T")
 READERS = 3
@@ -72,6 +72,10 @@ class Database:
                 self._idle.put(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+
+    async def write(self, job: Job[T]) -> T:
+        """job(connection) in the writer's thread; returns once it is durable. Raises StoreError."""
+        return await asyncio.wrap_future(self._writer.submit(job))
 
     async def roll_up_due(self) -> int:
         """Merge what is due, one unit per transaction so that batches get in between; returns the number of units."""

@@ -80,11 +80,13 @@ def in_node(node, work):
         return uvloop.run(main())
 
 
-def errors_us(kind: str, network: WatchedNetwork, packets: list[Packet]) -> list[float]:
+def errors_us(kind: str, network: WatchedNetwork, packets: list[Packet], client: str) -> list[float]:
     """|kernel's round trip − capture's|, of every answered probe that the capture has."""
     truth = {
-        "syn": lambda: {port << 32 | seq: rtt for (port, seq), rtt in handshake_rtts_ns(packets).items()},
-        "icmp": lambda: {seq: rtt for (_, seq), rtt in echo_rtts_ns(packets).items()},
+        "syn": lambda: {
+            port << 32 | seq: rtt for (port, seq), rtt in handshake_rtts_ns(packets, client).items()
+        },
+        "icmp": lambda: {seq: rtt for (_, _, seq), rtt in echo_rtts_ns(packets, client).items()},
         "udp": lambda: stamp_rtts_ns(packets),
     }[kind]()
     key_of = {
@@ -112,7 +114,7 @@ def stamp_rtts_ns(packets: list[Packet]) -> dict[tuple[int, int], int]:
 
 def fping_errors_us(node: Node, address: str, rounds: int) -> list[float]:
     """fping's error in the same pattern: 20 targets, ten rounds a second."""
-    with node.capture("icmp") as capture:
+    with node.capture("icmp", immediate=False) as capture:
         argv = ["fping", "-q", "-C", rounds, "-p", 1000 // BURSTS_PER_SECOND, "-i", "1", "-t", "90"]
         done = node.run([*argv, *[address] * BURST], check=False, timeout=60)
     shown = [
@@ -122,8 +124,8 @@ def fping_errors_us(node: Node, address: str, rounds: int) -> list[float]:
     ]
     by_order = [shown[target][number] for number in range(rounds) for target in range(BURST)]
     packets = capture.packets()
-    rtts = echo_rtts_ns(packets)
-    order = [(p.icmp_id, p.icmp_seq) for p in packets if p.icmp_type == 8]
+    rtts = echo_rtts_ns(packets, node.address)
+    order = [(p.destination, p.icmp_id, p.icmp_seq) for p in packets if p.icmp_type == 8]
     return sorted(
         abs(float(text) * 1e3 - rtts[key] / 1e3)
         for text, key in zip(by_order, order, strict=True)
@@ -171,14 +173,14 @@ def test_error_against_capture_and_fping(capsys) -> None:
         for state in ("idle", "busy"):
             with busy_cores() if state == "busy" else contextlib.nullcontext():
                 for kind in KINDS:
-                    with near.capture() as capture:
+                    with near.capture(immediate=False) as capture:
 
                         async def work(network, kind=kind):
                             await probe(kind, far.address, bursts, network)
                             return network
 
                         network = in_node(near, work)
-                    rows[kind, state] = errors_us(kind, network, capture.packets())
+                    rows[kind, state] = errors_us(kind, network, capture.packets(), near.address)
                 rows["fping", state] = fping_errors_us(near, far.address, bursts)
     with capsys.disabled():
         print(

@@ -31,8 +31,19 @@ class Capture:
     crossed the interface before is missing.
     """
 
-    def __init__(self, node: "Node", device: str, expression: str, snap_bytes: int, file: Path) -> None:
+    def __init__(
+        self,
+        node: "Node",
+        device: str,
+        expression: str,
+        snap_bytes: int,
+        file: Path,
+        *,
+        immediate: bool = True,
+    ) -> None:
+        """immediate False: tcpdump reads in blocks, so that it is not woken between a packet's tap and its driver."""
         self.file = file
+        self._immediate = immediate
         self._node = node
         self._device = device
         self._expression = f"({expression}) or {_MARK_FILTER}" if expression else ""
@@ -41,7 +52,8 @@ class Capture:
 
     def __enter__(self) -> Self:
         require_program("tcpdump")
-        argv = ["tcpdump", "-i", self._device, "-n", "-s", str(self._snap_bytes), "--immediate-mode", "-U"]
+        argv = ["tcpdump", "-i", self._device, "-n", "-s", str(self._snap_bytes), "-U"]
+        argv += ["--immediate-mode"] if self._immediate else []
         argv += ["-B", "16384", "--time-stamp-precision=nano", "-w", "-"]
         with self.file.open("wb") as out:
             argv += [self._expression] if self._expression else []

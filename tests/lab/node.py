@@ -59,10 +59,17 @@ class Node:
         with self.namespace.enter():
             yield
 
-    def capture(self, filter: str = "", *, device: str | None = None, snap_bytes: int = 256) -> Capture:  # noqa: A002 - tcpdump's word
-        """tcpdump at this node, nanosecond stamps; `filter` in tcpdump's language."""
+    def capture(
+        self,
+        filter: str = "",  # noqa: A002 - tcpdump's word
+        *,
+        device: str | None = None,
+        snap_bytes: int = 256,
+        immediate: bool = True,
+    ) -> Capture:
+        """tcpdump at this node, nanosecond stamps; `filter` in tcpdump's language; immediate: see Capture."""
         file = self._folder / f"{self.name}-{secrets.token_hex(4)}.pcap"
-        return Capture(self, device or self.device, filter, snap_bytes, file)
+        return Capture(self, device or self.device, filter, snap_bytes, file, immediate=immediate)
 
     def sysctl(self, name: str, value: object) -> None:
         """Set a per-namespace sysctl, such as ("net.ipv4.tcp_timestamps", 0)."""

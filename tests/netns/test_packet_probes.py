@@ -231,7 +231,7 @@ table ip nat {{
     ports = {packet.source_port for packet in capture.packets()}
     assert len(ports) == 2
     assert outcomes(samples) == {Outcome.OK: 40}
-    assert total(samples, "restarts") == 1
+    assert total(samples, "reflector_restarts") == 1
     assert total(samples, "lost_forward") + total(samples, "lost_backward") == 0
 
 
@@ -262,7 +262,9 @@ def test_lost_reset_does_not_lose_the_next_probe_of_its_port(world):
 def test_half_open_connections_do_not_stay_at_the_peer(world):
     """The kernel resets each: after the probes no half-open connection is left."""
     probes(world, "syn", 50)
-    assert "SYN-RECV" not in world["b"].run(["ss", "-tan"]).stdout
+    give_up = time.monotonic() + 0.8  # the peer would send its SYN-ACK again, and get another RST, after 1 s
+    while "SYN-RECV" in (left := world["b"].run(["ss", "-tan"]).stdout):
+        assert time.monotonic() < give_up, left
 
 
 def test_ipv6_only_node(world):

@@ -53,8 +53,14 @@ class MemorySpool:
         self.bodies = []
         self.error = None
         self.gate = None
+        self.begun = asyncio.Event()
 
     async def append(self, body, windows):
+        """As a thread would, it goes on when who waits for it is cancelled."""
+        self.begun.set()
+        return await asyncio.shield(asyncio.ensure_future(self._append(body, windows)))
+
+    async def _append(self, body, windows):
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
@@ -204,6 +210,7 @@ async def test_a_stop_in_the_middle_of_writing_neither_loses_nor_doubles():
     desk.sample()
     running = asyncio.create_task(desk.minutes.run(None))
     await desk.clock.run_for(61)
+    await desk.spool.begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

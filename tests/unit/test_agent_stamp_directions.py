@@ -32,7 +32,7 @@ def test_every_loss_is_put_down_to_its_direction(fates):
     """Whatever is lost in whichever way, one reply later both counts are exact, from the first probe on."""
     seen = run([*fates, "ok"])
     assert (seen["lost_forward"], seen["lost_backward"]) == (fates.count("forward"), fates.count("backward"))
-    assert seen["restarts"] == 0
+    assert seen["reflector_restarts"] == 0
 
 
 def test_loss_is_not_attributed_before_it_can_be():
@@ -131,7 +131,10 @@ def test_reflector_that_counts_anew_is_a_restart_not_a_loss():
             directions.replied(probe, number)
         directions.ended(probe, answered=number is not None)
         seen = totals(directions, seen)
-    assert {key: value for key, value in seen.items() if value} == {"restarts": 1, "lost_forward": 1}
+    assert {key: value for key, value in seen.items() if value} == {
+        "reflector_restarts": 1,
+        "lost_forward": 1,
+    }
 
 
 def test_reflector_that_counts_on_from_an_older_session_makes_no_loss():

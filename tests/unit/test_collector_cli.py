@@ -150,7 +150,8 @@ def test_check_config_goes_on_after_a_bad_file(capsys, tmp_path):
     status, out, err = run(capsys, "check-config", str(bad), EXAMPLE)
     assert status == 2
     assert (
-        err == f"lightfloor-collector: {bad}: providers[0].colour: unknown key; known here: name, contact\n"
+        err
+        == f"lightfloor-collector: {bad}: providers[0].colour: unknown key; known here: name, contact, price_per_gigabyte, currency\n"
     )
     assert "3 nodes" in out
 

@@ -1,9 +1,9 @@
 """Known facts of public latency matrices and coordinate tables come out of the same functions the commands use."""
 
 import csv
-from contextlib import suppress
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest

@@ -1,0 +1,1 @@
+"""Bandwidth tests before they run: who, when, how many bytes, at what price. Pure."""
