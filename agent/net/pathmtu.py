@@ -38,7 +38,10 @@ _ECHO_HEAD = struct.Struct("!BBHHH")
 _ECHO_REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
 _ECHO_PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
 _MARGIN_SECONDS = 0.02
-"""How long a larger packet may trail a smaller one sent after it before it counts as lost; at least half an RTT."""
+"""How long a larger packet may trail a smaller one sent after it before it counts as lost; at least a quarter of an RTT."""
+
+_CORROBORATED_SECONDS = 0.002
+"""The same where a router has said of this very round's size that it is the largest."""
 
 _MAGIC, _ANSWER_MAGIC = b"LFmtu?1\0", b"LFmtu!1\0"
 _HEAD = struct.Struct("!8sQH")  # magic, nonce, size of the IP packet
@@ -92,6 +95,7 @@ class MtuPath:
         self._method = method
         self._overhead = OVERHEAD[family]
         self._errors = _Errors()
+        self._hints_seen: set[int] = set()
         self._identifier: int | None = None
         if method == "udp":
             self._socket = _socket(family, socket.SOCK_DGRAM, 0)
@@ -159,8 +163,9 @@ class MtuPath:
     def _receive(self, events: int, flight: "_InFlight") -> None:
         if events & select.EPOLLERR:
             self._drain_errors()
-            if self._errors.hints or self._errors.refused:
-                flight.hurry()
+            flight.corroborated |= any(hint in flight.sizes for hint in self._errors.hints)
+            if self._errors.refused or self._has_new_hint(flight.sizes):
+                flight.finish()  # the next round will know more than this one's answers can tell
         while True:
             try:
                 packet = self._socket.recv(_LARGEST)
@@ -172,6 +177,12 @@ class MtuPath:
             size = self._answered_size(packet, flight.nonce)
             if size is not None:
                 flight.answered(size)
+
+    def _has_new_hint(self, sizes: Collection[int]) -> bool:
+        """A size that was not thought of. Of one that is under way the answer is worth waiting for."""
+        fresh = set(self._errors.hints) - self._hints_seen
+        self._hints_seen |= fresh
+        return not fresh <= set(sizes)
 
     def _answered_size(self, packet: bytes, nonce: int) -> int | None:
         if self._method == "udp":
@@ -236,23 +247,26 @@ class _InFlight:
         self.done: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._started = loop.time()
-        self._wanted = set(sizes)
+        self.sizes = set(sizes)
+        self.corroborated = False
         self._smallest = min(sizes)
         self._ending: asyncio.TimerHandle | None = None
 
     def answered(self, size: int) -> None:
-        if size not in self._wanted:
+        if size not in self.sizes:
             return
         self.echoed.add(size)
-        if self.echoed >= self._wanted:
+        if self.echoed >= self.sizes:
             self.finish()
         elif size == self._smallest:
             self.hurry()
 
     def hurry(self) -> None:
-        """Something proves that the round is decided: wait no longer than stragglers may need."""
+        """A packet sent last was answered: wait no longer than stragglers may need."""
         if self._ending is None:
-            margin = max(_MARGIN_SECONDS, (self._loop.time() - self._started) / 2)
+            margin = max(_MARGIN_SECONDS, (self._loop.time() - self._started) / 4)
+            if self.corroborated:
+                margin = _CORROBORATED_SECONDS
             self._ending = self._loop.call_later(margin, self.finish)
 
     def finish(self) -> None:

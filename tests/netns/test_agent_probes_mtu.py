@@ -10,6 +10,7 @@ from agent.net.reflect import StampReflector
 from agent.probes import mtu
 from agent.sample import Burst, Target
 from agent.wire.series import Family, Outcome
+from lab.path import CORE, Hop
 from lab.world import World
 
 pytestmark = pytest.mark.netns
@@ -28,7 +29,9 @@ def world():
 @pytest.fixture(autouse=True)
 def plain_path(world):
     yield
-    world.both("fra", "nyc", delay_ms=5, loss=0.0, mtu_bytes=None, mtu_reported=True, state="up")
+    world.both(
+        "fra", "nyc", delay_ms=5, loss=0.0, mtu_bytes=None, mtu_reported=True, state="up", hops=(CORE,)
+    )
 
 
 def in_world(world, work, *, agent=True):
@@ -94,6 +97,14 @@ def test_a_black_hole_is_found_and_named(world, family, size):
     world.both("fra", "nyc", mtu_bytes=size, mtu_reported=False)
     found = measure(world, family=family).result
     assert (found["path_mtu_bytes"], found["black_hole"], found["icmp_seen"]) == (size, True, False)
+
+
+def test_a_near_router_reports_long_before_a_far_target_answers(world):
+    """The hint comes at once and again for each packet; the answers that confirm it are waited for all the same."""
+    world.path("fra", "nyc", delay_ms=60, mtu_bytes=1427, hops=(Hop(addresses=("198.19.1.1",), share=0.0),))
+    world.path("nyc", "fra", delay_ms=60)
+    found = measure(world).result
+    assert (found["path_mtu_bytes"], found["black_hole"], found["rounds"]) == (1427, False, 2)
 
 
 def test_ten_percent_loss_each_way_is_exact_every_time(world):

@@ -27,6 +27,13 @@ class QuietRunner:
     def __init__(self):
         self.delays = Histogram()
         self.events = []
+        self.asked = []
+
+    def add_event(self, destination, family, kind, detail):
+        self.events.append(Event(0, kind, detail, destination, family))
+
+    def run_now(self, destination, family, kind):
+        self.asked.append((destination, family, kind))
 
     def take_delays(self):
         taken, self.delays = self.delays, Histogram()
@@ -223,3 +230,15 @@ async def test_without_a_collector_windows_are_closed_and_forgotten():
     await desk.minute()
     assert desk.minutes.closed_windows == 1
     assert desk.minutes._held == []
+
+
+async def test_a_stepped_path_is_traced_at_once():
+    """A minimum that stays up for two minutes asks for a trace once, and is kept as evidence."""
+    desk = Desk()
+    for rtt_ns in (80_000_000,) * 6 + (95_000_000,) * 4:
+        desk.ledger.record(SERIES, Sample(Outcome.OK, rtt_ns), None)
+        desk.clock.pass_ns(60 * NS)
+        await desk.minutes.close()
+    assert desk.runner.asked == [("nyc", Family.IPV4, "trace")]
+    (event,) = [event for batch in desk.spool.batches for event in batch.events]
+    assert (event.kind, event.detail["figure"]) == ("path_step", "min_rtt_seconds")

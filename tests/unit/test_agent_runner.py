@@ -391,3 +391,16 @@ async def test_a_probe_that_is_no_longer_asked_for_is_not_unavailable():
     await desk.run(plan, 3)
     await desk.runner.plan(Assignment("here"))
     assert desk.runner.unavailable == {}
+
+
+async def test_a_probe_can_be_run_now():
+    """Asked for at once it runs beside its rhythm, once; what the plan does not have does not run."""
+    network = ScriptedNetwork()
+    network.handshakes = answer_all
+    desk = Desk(network)
+    await desk.runner.plan(Assignment("fra", (Peer("nyc", ipv4="192.0.2.1"),)))
+    assert desk.runner.run_now("nyc", Family.IPV4, "tcp")
+    assert not desk.runner.run_now("nyc", Family.IPV4, "trace")
+    assert not desk.runner.run_now("tok", Family.IPV4, "tcp")
+    await settle()
+    assert desk.outcomes() == {Outcome.OK: 1}
