@@ -55,6 +55,11 @@ class RouteMemory:
         """Known addresses by distance."""
         return {ttl: sorted(addresses) for ttl, addresses in sorted(self._seen.items())}
 
+    @property
+    def length(self) -> int | None:
+        """Hops to the target when it last answered, None where it never did."""
+        return max(self._lengths, key=lambda length: self._lengths[length], default=None)
+
     def is_new(self, route: Route) -> bool:
         """Whether something in it was not seen lately, so that a closer look is due."""
         if route.length is not None and self._lengths and route.length not in self._lengths:

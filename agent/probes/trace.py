@@ -83,7 +83,7 @@ async def _measure(burst: Burst, target: Target) -> Sample:
     except (OSError, ParseError, UnicodeDecodeError) as error:
         return Sample(Outcome.FAILED, detail=f"{options.as_table}: {error}")
     try:
-        route = await _trace(burst, target, 0, options.queries)
+        route = await _trace(burst, target, 0, options.queries, memory.length)
         if not merged([route]):
             return Sample(Outcome.TIMEOUT, detail="neither a router nor the target answered")
         await _remember(burst, target, memory, route)
@@ -110,14 +110,19 @@ def _last_word(route: Route) -> str:
     return f"no answer beyond hop {answered}, {', '.join(sorted(route.addresses()[answered]))}"
 
 
-async def _trace(burst: Burst, target: Target, flow_number: int, queries: int) -> Route:
-    """The route of one flow. Raises OSError, Unavailable."""
+async def _trace(
+    burst: Burst, target: Target, flow_number: int, queries: int, length: int | None = None
+) -> Route:
+    """The route of one flow; length: where the target is expected. Raises OSError, Unavailable.
+
+    Hosts answer a few packets to closed ports and then one a second (net.ipv4.icmp_ratelimit), so none is wasted.
+    """
     options: Options = burst.options
     port = options.port or (_UDP_PORT if options.method == "udp" else target.port or _TCP_PORT)
     flow = burst.network.trace_flow(target.address, port, target.family, options.method, flow_number)
     tracer = _Tracer(flow, target, burst.timeout_seconds)
     try:
-        await tracer.find_end(options.max_hops, options.silent_hops)
+        await tracer.find_end(options.max_hops, options.silent_hops, length)
         for _ in range(queries - 1):
             await tracer.ask_again()
     finally:
@@ -136,10 +141,14 @@ class _Tracer:
         self._last: int | None = None
         self._reached = False
 
-    async def find_end(self, max_hops: int, silent_hops: int) -> None:
+    async def find_end(self, max_hops: int, silent_hops: int, length: int | None) -> None:
         """Ask each distance once, some at a time, until the target answers or too many stay silent."""
-        for first in range(1, max_hops + 1, _WINDOW):
-            await self._wave(range(first, min(first + _WINDOW, max_hops + 1)))
+        asked = 0
+        while asked < max_hops:
+            first, asked = asked + 1, min(asked + _WINDOW, max_hops)
+            if length is not None and first <= length < asked:
+                asked = length
+            await self._wave(range(first, asked + 1))
             answered = max((ttl for ttl, hop in self._hops.items() if hop.received), default=0)
             if self._last is not None or max(self._hops) - answered >= silent_hops:
                 return
@@ -202,7 +211,7 @@ async def _remember(burst: Burst, target: Target, memory: RouteMemory, route: Ro
     first = memory.latest_s is None
     routes = [route]
     if first or memory.is_new(route):
-        routes += [await _trace(burst, target, flow, 1) for flow in range(1, _FLOWS)]
+        routes += [await _trace(burst, target, flow, 1, route.length) for flow in range(1, _FLOWS)]
     instant = burst.network.instant()
     now_s = (instant.mono_ns + instant.offset_ns) // 1_000_000_000
     changed = not first and memory.differs(routes)

@@ -26,6 +26,10 @@ HOPS = (router(1), router(2), router(3), router(4))
 @pytest.fixture(scope="module")
 def world():
     with World(["fra", "nyc"]) as made:
+        made["nyc"].sysctl(
+            "net.ipv4.icmp_ratelimit", 0
+        )  # else it answers six closed ports, then one a second
+        made["nyc"].sysctl("net.ipv6.icmp.ratelimit", 0)
         yield made
 
 
