@@ -139,7 +139,9 @@ def run_both(port: int, seconds: float) -> int:
         print(f"make run: {error}; see {HOME}/log", file=sys.stderr)
         return 1
     finally:
-        for program in reversed(programs):  # the agent first, so that its last windows still reach the collector
+        for program in reversed(
+            programs
+        ):  # the agent first, so that its last windows still reach the collector
             program.terminate()
             program.wait(10)
 
