@@ -20,6 +20,7 @@ from agent.hostcounters import Reading
 from agent.kernel.parse_error import ParseError
 from agent.net.bandwidth import BandwidthPrograms, ServerUnavailableError, bindable, free_port
 from agent.net.collector import Collector
+from agent.net.process import ProcessResult
 from agent.net.resolve import lookup
 from agent.probes import iperf3, qperf
 from agent.probes.iperf3_json import read_document
@@ -33,6 +34,7 @@ _AFTER_ERROR_SECONDS = 30.0
 _BETWEEN_ANSWERS_SECONDS = 0.2
 _MOST_REPORT_SECONDS = 5.0
 _REPORT_MARGIN_SECONDS = 1.0
+_STILL_NEEDED_SECONDS = 1.0
 _LIMIT_RATIO = 1.25
 """iperf3's server counts in windows of 5 s, in which a client that is paced to the limit may be above it."""
 
@@ -101,7 +103,7 @@ class LeaseWorker:
             peer = (await lookup(lease.peer_address, lease.family))[0]
             own = (await lookup(lease.own_address, lease.family))[0]
             if lease.role == "client":
-                return await self._measure(lease, peer, left)
+                return await self._measure(lease, own, peer, left)
             return await self._serve(lease, own, peer, left)
         except (SlotTakenError, ServerUnavailableError, OSError) as error:
             return LeaseReport("refused", reason=(str(error) or type(error).__name__)[:500])
@@ -121,10 +123,15 @@ class LeaseWorker:
             bits_per_second=lease.terms.bits_per_second,
         )
 
-    async def _measure(self, lease: Lease, peer: str, left: float) -> LeaseReport:
+    async def _measure(self, lease: Lease, own: str, peer: str, left: float) -> LeaseReport:
         terms = lease.terms
+        here = bindable(own) == own  # the server hears no other address of this node
         options: Any = (
-            iperf3.Iperf3Spec(duration_seconds=terms.duration_seconds, bits_per_second=terms.bits_per_second)
+            iperf3.Iperf3Spec(
+                duration_seconds=terms.duration_seconds,
+                bits_per_second=terms.bits_per_second,
+                source_address=own if here else None,
+            )
             if terms.kind == "iperf3"
             else qperf.QperfSpec(duration_seconds=terms.duration_seconds)
         )
@@ -158,11 +165,28 @@ class LeaseWorker:
         def ready() -> None:
             told.append(asyncio.create_task(self._tell(lease, LeaseReport("ready", port=port))))
 
-        result = await self._programs.serve(argv, port=port, peer=peer, lifetime_seconds=left, ready=ready)
-        await asyncio.gather(*told)
-        if terms.kind == "qperf":
-            return LeaseReport("ended")
-        return LeaseReport("ended", reason=_strangers(result.stdout, peer)[:500])
+        serving = asyncio.create_task(
+            self._programs.serve(argv, port=port, peer=peer, lifetime_seconds=left, ready=ready)
+        )
+        try:
+            if terms.kind == "qperf":
+                await self._wait_until_over(lease, serving)
+                return LeaseReport("ended")
+            return LeaseReport("ended", reason=_strangers((await serving).stdout, peer)[:500])
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, *told, return_exceptions=True)
+
+    async def _wait_until_over(self, lease: Lease, serving: asyncio.Task[ProcessResult]) -> None:
+        """qperf serves until it is stopped: when the collector says that its client is done, or the lease is over."""
+        while True:
+            await asyncio.wait((serving,), timeout=_STILL_NEEDED_SECONDS)
+            if serving.done():
+                await serving
+                return
+            with suppress(*_EXPECTED):
+                if not await self._collector.is_live(lease.id):
+                    return
 
     async def _tell(self, lease: Lease, report: LeaseReport) -> None:
         """Tell the collector; one that cannot be told knows by itself when the lease is over."""

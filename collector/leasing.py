@@ -7,6 +7,7 @@ client's. What the plan allows is decided in collector.plan; here are the reques
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from collections import Counter
@@ -68,7 +69,7 @@ class LeaseDesk:
         self._database = database
         self._fleet = fleet
         self._wall_s = wall_s
-        self._table = LeaseTable(time.monotonic() + longest_seconds(_LONGEST_TERMS))
+        self._table = LeaseTable(math.inf)  # until run() has read what an earlier process leased
         self._progress = Progress()
         self._asking: dict[str, _Asking] = {}
         self._told: dict[str, _Told] = {}
@@ -78,7 +79,11 @@ class LeaseDesk:
 
     def routes(self) -> list[web.RouteDef]:
         """For web.Application.add_routes."""
-        return [web.get("/v1/leases", self.get_lease), web.post("/v1/leases/{id}", self.post_report)]
+        return [
+            web.get("/v1/leases", self.get_lease),
+            web.get("/v1/leases/{id}", self.get_state),
+            web.post("/v1/leases/{id}", self.post_report),
+        ]
 
     async def get_lease(self, request: web.Request) -> web.Response:
         """A LeaseAnswer, at once or when there is a lease, at the latest after `wait` seconds (0 to 15)."""
@@ -116,6 +121,15 @@ class LeaseDesk:
         self._changed.set()
         return web.json_response({"result": "taken"})
 
+    async def get_state(self, request: web.Request) -> web.Response:
+        """200 while this node's server is needed, 410 after: qperf's does not end with its client."""
+        node = node_of_request(request, self._database)
+        if node is None:
+            return error_response(401, UNKNOWN)
+        if not self._table.is_live(request.match_info["id"], node, time.monotonic()):
+            return error_response(410, "this lease is over")
+        return web.json_response({"result": "live"})
+
     def _take(self, lease_id: str, node: str, report: LeaseReport) -> bool:
         now = time.monotonic()
         if report.state == "ready":
@@ -135,9 +149,7 @@ class LeaseDesk:
 
     async def run(self) -> None:
         """Give leases for ever, beginning with what the store remembers of earlier ones."""
-        since_s = int(self._wall_s()) - KEPT_SECONDS
-        for lease in await self._database.read(lambda connection: leases_since(connection, since_s)):
-            self._progress.remember(lease, self._interval_seconds())
+        await self._resume()
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
@@ -152,6 +164,16 @@ class LeaseDesk:
             except Exception:
                 LOG.exception("background work failed", extra={"work": "leases"})
                 await asyncio.sleep(TICK_SECONDS)
+
+    async def _resume(self) -> None:
+        """Nodes may still work on leases of an earlier process: while such a one can live, nothing is leased."""
+        now_s = int(self._wall_s())
+        earlier = await self._database.read(lambda connection: leases_since(connection, now_s - KEPT_SECONDS))
+        for lease in earlier:
+            self._progress.remember(lease, self._interval_seconds())
+        longest = longest_seconds(_LONGEST_TERMS)
+        may_live = any(lease.outcome is None and lease.leased_s > now_s - longest for lease in earlier)
+        self._table = LeaseTable(time.monotonic() + (longest if may_live else 0.0))
 
     def _sweep(self) -> Sweep | None:
         fleet = self._fleet()

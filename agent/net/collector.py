@@ -74,6 +74,15 @@ class Collector:
                 raise ValueError(f"the collector answered {response.status} to GET /v1/leases")
             return msgspec.json.decode(await _whole_body(response), type=LeaseAnswer)
 
+    async def is_live(self, lease: str) -> bool:
+        """Whether this node's server is still needed. Raises as get_lease."""
+        async with self._session.get(
+            f"{self._base}/v1/leases/{lease}", headers=self._authorization(), allow_redirects=False
+        ) as response:
+            if response.status not in (200, 410):
+                raise ValueError(f"the collector answered {response.status} to GET /v1/leases")
+            return response.status == 200
+
     async def post_report(self, lease: str, report: LeaseReport) -> bool:
         """Tell of a lease; False when the collector says that it is over. Raises as get_lease."""
         async with self._session.post(

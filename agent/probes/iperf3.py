@@ -4,6 +4,7 @@ Needs iperf3 3.10 or newer on both ends (--idle-timeout, --server-bitrate-limit)
 iperf3_report. A run that did not finish gives a reason and no figure, whatever it had measured until then.
 """
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
@@ -47,11 +48,14 @@ class Iperf3Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     datagram_bytes: Annotated[
         Annotated[int, msgspec.Meta(ge=16, le=65507)] | None, msgspec.Meta(description="UDP payload")
     ] = None
+    source_address: Annotated[str | None, msgspec.Meta(description="address to test from")] = None
     connect_timeout_seconds: Annotated[
         float, msgspec.Meta(ge=0.1, le=60, description="for the control connection")
     ] = 3.0
 
     def __post_init__(self) -> None:
+        if self.source_address is not None:
+            ipaddress.ip_address(self.source_address)
         if self.protocol == "udp" and self.bits_per_second is None:
             raise ValueError("bits_per_second is needed with protocol = 'udp' (iperf3 would send 1 Mbit/s)")
         if self.protocol == "udp" and self.congestion_algorithm is not None:
@@ -65,11 +69,11 @@ class Iperf3Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 _DIRECTION_FLAGS = {"forward": [], "reverse": ["-R"], "both": ["--bidir"]}
 
 
-def client_argv(program: str, spec: Iperf3Spec, host: str, port: int, bind: str | None = None) -> list[str]:
-    """The client's command line. bind: the local address to test from."""
+def client_argv(program: str, spec: Iperf3Spec, host: str, port: int) -> list[str]:
+    """The client's command line."""
     argv = [program, "-c", host, "-p", str(port), "-J", "-t", str(spec.duration_seconds)]
     argv += ["--connect-timeout", str(round(spec.connect_timeout_seconds * 1000))]
-    argv += ["-B", bind] if bind is not None else []
+    argv += ["-B", spec.source_address] if spec.source_address is not None else []
     argv += ["-u"] if spec.protocol == "udp" else []
     argv += _DIRECTION_FLAGS[spec.direction]
     argv += ["-P", str(spec.parallel_streams)] if spec.parallel_streams > 1 else []

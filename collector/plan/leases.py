@@ -54,7 +54,7 @@ class LeaseState:
 
 
 class LeaseTable:
-    """quiet_until_s: before it nothing is leased: after a start, nodes may still work on leases nobody remembers."""
+    """quiet_until_s: before it nothing is leased, because nodes may still work on leases of an earlier process."""
 
     def __init__(self, quiet_until_s: float) -> None:
         self._quiet_until_s = quiet_until_s
@@ -111,6 +111,11 @@ class LeaseTable:
         if lease.phase in ("offered", "ready") or node == lease.client:
             lease.phase = "over"
         return lease
+
+    def is_live(self, lease_id: str, node: str, now_s: float) -> bool:
+        """Whether this server is still needed."""
+        lease = self._known(lease_id, now_s)
+        return lease is not None and lease.phase != "over" and node == lease.server
 
     def take_over(self, now_s: float) -> Iterator[LeaseState]:
         """Leases that hold nobody any more; each is given once and forgotten."""

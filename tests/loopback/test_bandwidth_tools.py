@@ -40,7 +40,11 @@ def test_one_iperf3_test_from_both_ends():
         pytest.skip("iperf3 is not installed")
     (port,) = free_ports(1)
     spec = iperf3.Iperf3Spec(
-        direction="both", duration_seconds=1, parallel_streams=2, bits_per_second=20_000_000
+        direction="both",
+        duration_seconds=1,
+        parallel_streams=2,
+        bits_per_second=20_000_000,
+        source_address="127.0.0.1",
     )
     server_argv = iperf3.server_argv(
         "iperf3", "127.0.0.1", port, idle_timeout_seconds=10, limit_bits_per_second=10**9
@@ -48,7 +52,7 @@ def test_one_iperf3_test_from_both_ends():
     with subprocess.Popen(server_argv, stdout=subprocess.PIPE) as server:
         try:
             listening(port)
-            argv = iperf3.client_argv("iperf3", spec, "127.0.0.1", port, bind="127.0.0.1")
+            argv = iperf3.client_argv("iperf3", spec, "127.0.0.1", port)
             client = parse_report(subprocess.run(argv, capture_output=True, timeout=20).stdout)
             told = parse_report(server.communicate(timeout=20)[0])
         finally:

@@ -15,8 +15,9 @@ def test_a_tcp_test_names_its_algorithm_and_streams():
         omit_seconds=2,
         bits_per_second=80_000_000,
         congestion_algorithm="bbr",
+        source_address="2001:db8::2",
     )
-    argv = client_argv("/usr/bin/iperf3", spec, "2001:db8::1", 5201, bind="2001:db8::2")
+    argv = client_argv("/usr/bin/iperf3", spec, "2001:db8::1", 5201)
     assert argv == [
         *("/usr/bin/iperf3", "-c", "2001:db8::1", "-p", "5201", "-J", "-t", "10", "--connect-timeout", "3000"),
         *("-B", "2001:db8::2", "-R", "-P", "4", "-O", "2", "-b", "20000000", "-C", "bbr"),
@@ -67,7 +68,7 @@ def test_an_impossible_spec_is_refused_with_its_reason(raw, reason):
     "argv",
     [
         server_argv("iperf3", "127.0.0.1", 1, 1, 1),
-        client_argv("iperf3", Iperf3Spec(direction="both", parallel_streams=2, omit_seconds=1, congestion_algorithm="cubic", bits_per_second=9), "127.0.0.1", 1, "127.0.0.1"),
+        client_argv("iperf3", Iperf3Spec(direction="both", parallel_streams=2, omit_seconds=1, congestion_algorithm="cubic", bits_per_second=9, source_address="127.0.0.1"), "127.0.0.1", 1),
         client_argv("iperf3", Iperf3Spec(protocol="udp", datagram_bytes=64, bits_per_second=9), "127.0.0.1", 1),
     ],
 )  # fmt: skip

@@ -153,3 +153,14 @@ def test_after_a_start_nothing_is_leased_while_old_leases_may_live():
     table = LeaseTable(longest_seconds(TERMS))
     assert not table.may_lease("a", longest_seconds(TERMS) - 1)
     assert table.may_lease("a", longest_seconds(TERMS))
+
+
+def test_a_server_is_needed_until_its_client_is_done():
+    """And nobody else is told that it is."""
+    table = LeaseTable(0.0)
+    table.offer("1", "a", "b", TERMS, 0.0)
+    table.ready("1", "b", 5000, 1.0)
+    table.hand_over(table.waiting_for_client("a", 1.0), 1.0)
+    assert (table.is_live("1", "b", 2.0), table.is_live("1", "a", 2.0)) == (True, False)
+    table.ended("1", "a", 3.0)
+    assert not table.is_live("1", "b", 3.0)
