@@ -20,7 +20,7 @@ from agent.ledger import Ledger
 from agent.minutes import Minutes
 from agent.net.collector import Collector
 from agent.net.counter_reader import CounterReader
-from agent.net.memory import give_back, one_arena
+from agent.net.memory import give_back, keep_little
 from agent.net.network import SystemNetwork
 from agent.net.procfs import ProcRoot
 from agent.net.reflect import StampReflector
@@ -275,7 +275,7 @@ async def _watchdog() -> None:
 
 async def main(config: Config, load: Callable[[], Config]) -> None:
     """Run one agent until SIGTERM or SIGINT; SIGHUP reloads."""
-    one_arena()
+    keep_little()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     agent = Agent(config, load)

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_M_ARENA_MAX = -8  # glibc's malloc.h
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # glibc's malloc.h
+_LARGE_BYTES = 131_072
 
 
 @contextmanager
@@ -27,14 +28,16 @@ def without_authorities() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def one_arena() -> None:
-    """Let all threads allocate from one heap; the agent's few short-lived ones need none of their own.
+def keep_little() -> None:
+    """One heap for all threads, and large blocks that go back to the kernel when freed.
 
-    Call before the first thread. Nothing happens where the C library is not glibc.
+    The agent's few short-lived threads need no heap of their own, and the page of /metrics, built several
+    times over for a moment, is not to stay. Call before the first thread; nothing happens without glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def give_back() -> None:
