@@ -124,3 +124,10 @@ def test_the_command_line_has_the_last_word():
     assert override(config, "", None, None).exporter.listen_address == ""
     with pytest.raises(ConfigError, match=r"^--web.listen-address: expected HOST:PORT or :PORT, got 'x'$"):
         override(config, "x", None, None)
+
+
+def test_the_example_is_right():
+    """deploy/agent.example.toml is accepted as it stands."""
+    config = load(Path(__file__).resolve().parents[2] / "deploy/agent.example.toml")
+    assert config.node == "fsn-1"
+    assert [peer.name for peer in config.peers] == ["router"]
