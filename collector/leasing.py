@@ -114,7 +114,7 @@ class LeaseDesk:
             return error_response(401, UNKNOWN)
         try:
             report = msgspec.json.decode(await request.read(), type=LeaseReport)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return error_response(422, str(error))
         if not self._take(request.match_info["id"], node, report):
             return error_response(410, "this lease is over")

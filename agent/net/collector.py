@@ -72,7 +72,10 @@ class Collector:
         ) as response:
             if response.status != 200:
                 raise ValueError(f"the collector answered {response.status} to GET /v1/leases")
-            return msgspec.json.decode(await _whole_body(response), type=LeaseAnswer)
+            try:
+                return msgspec.json.decode(await _whole_body(response), type=LeaseAnswer)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise ValueError(f"the collector's lease: {error}") from error
 
     async def is_live(self, lease: str) -> bool:
         """Whether this node's server is still needed. Raises as get_lease."""

@@ -1,10 +1,14 @@
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent.probes.iperf3 import Iperf3Spec, client_argv, server_argv
+from agent.probes.iperf3 import Iperf3Spec, client_argv, clients_seen, server_argv
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures/iperf3"
 
 
 def test_a_tcp_test_names_its_algorithm_and_streams():
@@ -78,3 +82,12 @@ def test_the_installed_iperf3_knows_every_option(argv):
         pytest.skip("iperf3 is not installed")
     done = subprocess.run([*argv, "--help"], capture_output=True, text=True, timeout=10)
     assert done.stdout.startswith("Usage: iperf3"), done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("3.12_server_*.json")), ids=lambda path: path.stem)
+def test_a_server_s_report_names_its_clients(path):
+    """Every recorded server served exactly one host."""
+    document = json.loads(path.read_bytes())
+    assert clients_seen(document) == {
+        document["start"]["accepted_connection"]["host"].removeprefix("::ffff:")
+    }
