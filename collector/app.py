@@ -106,7 +106,7 @@ def assemble(config: CollectorConfig) -> Parts:
         decompressed_bytes=config.limits.decompressed_bytes,
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
-    exporter = Exporter(database, fleet, standing, ingest)
+    exporter = Exporter(database, fleet, standing, ingest, leases)
     pages = Pages(database, fleet, standing)
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     application.add_routes(

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from agent import __version__
 from collector.ingest import Ingest
+from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding, Snapshot
 from collector.standing import PathStanding
 from collector.store.database import Database
@@ -96,10 +97,17 @@ def _labels(row: PathStanding) -> str:
 class Exporter:
     """GET /metrics. Everything is rendered in a thread; path families once for each new judgement."""
 
-    def __init__(self, database: Database, fleet: LiveFleet, standing: LiveStanding, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        database: Database,
+        fleet: LiveFleet,
+        standing: LiveStanding,
+        ingest: Ingest,
+        leases: LeaseDesk,
+    ) -> None:
         self._standing = standing
         self._registry = CollectorRegistry()
-        self._registry.register(_OwnMetrics(database, fleet, standing, ingest))
+        self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases))
         ProcessCollector(registry=self._registry)
         self._rendered: tuple[Snapshot, bytes] | None = None
 
@@ -137,14 +145,23 @@ class Exporter:
 class _OwnMetrics:
     """Reads the state of the parts at each scrape; nothing else counts anything twice."""
 
-    def __init__(self, database: Database, fleet: LiveFleet, standing: LiveStanding, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        database: Database,
+        fleet: LiveFleet,
+        standing: LiveStanding,
+        ingest: Ingest,
+        leases: LeaseDesk,
+    ) -> None:
         self._database, self._fleet, self._standing, self._ingest = database, fleet, standing, ingest
+        self._leases = leases
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily("lightfloor_build_info", "1, with the version.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
         yield from self._of_ingest()
+        yield from self._of_leases()
         yield from self._of_store()
         yield from self._of_standing()
         yield _gauge(
@@ -157,6 +174,16 @@ class _OwnMetrics:
             "When the fleet file was last read well.",
             self._fleet.last_good_wall_s,
         )
+
+    def _of_leases(self) -> Iterator[Metric]:
+        tests = CounterMetricFamily(
+            "lightfloor_bandwidth_tests",
+            "Leased bandwidth tests by how they ended; expired: nobody told.",
+            labels=["outcome"],
+        )
+        for outcome, count in sorted(self._leases.outcomes.items()):
+            tests.add_metric([outcome], count)
+        yield tests
 
     def _of_ingest(self) -> Iterator[Metric]:
         counters = self._ingest.counters
