@@ -119,7 +119,7 @@ async def test_windows_follow_the_wall_clocks_minutes():
         await settle()
         desk.sample()
         await desk.clock.run_for(42.5 if minute == 0 else 60)
-        while len(desk.spool.bodies) <= minute:
+        while desk.minutes.closed_windows <= minute:
             await asyncio.sleep(0.001)
     running.cancel()
     assert desk.starts() == [1_800_000_000 + 60 * minute for minute in range(60)]
