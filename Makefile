@@ -32,7 +32,7 @@ bench: .venv/ready debian ## the figures, as ratios within one run
 
 lock: ## pin every dependency by version and hash
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv; $(BIN)/pip install -q uv && $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
-		--extra collector --extra dev --no-annotate --no-emit-index-url --no-emit-find-links \
+		--extra collector --extra report --extra dev --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
 .venv/ready: requirements.lock pyproject.toml
