@@ -100,7 +100,8 @@ class Agent:
         if link is None:
             return None, None
         spool = Spool(state / "spool", limits.max_bytes, limits.max_age_hours * 3600)
-        return spool, Collector(link.url, Path(link.token_file), link.ca_file, link.timeout_seconds)
+        token_file = Path(os.environ.get("CREDENTIALS_DIRECTORY", "."), link.token_file)
+        return spool, Collector(link.url, token_file, link.ca_file, link.timeout_seconds)
 
     def _make_responder(self) -> Responder | None:
         settings = self._config.responder

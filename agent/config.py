@@ -19,7 +19,11 @@ MIN_INTERVAL_SECONDS = 0.2
 
 
 class CollectorLink(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where windows go. token_file holds the bearer token; ca_file pins the collector's authority."""
+    """Where windows go. token_file holds the bearer token; ca_file pins the collector's authority.
+
+    A token_file without a directory is a credential of the systemd service (LoadCredential= in systemd.exec(5)),
+    or of the working directory where there is none.
+    """
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
     token_file: str

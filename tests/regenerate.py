@@ -37,7 +37,7 @@ MEANINGS = {
     "max_probes_per_second": "cap over all peers; above it each loses the same share, counted as skipped",
     "collector": "where windows go; without it the agent only exports",
     "collector.url": "base URL of the collector, http or https",
-    "collector.token_file": "file with the bearer token; read anew for each request",
+    "collector.token_file": "file with the bearer token, read anew for each request; a name alone is a credential of the systemd unit",
     "collector.ca_file": "PEM file of the only authority to trust; otherwise the system's",
     "collector.timeout_seconds": "of one request",
     "collector.assignment_interval_seconds": "how often to ask for a new assignment, ±20%",

@@ -62,10 +62,7 @@ gzip -9n <CHANGELOG.md >"$tree/usr/share/doc/$package/changelog.gz"
 printf '%s (%s-1) stable; urgency=medium\n\n  * See changelog.gz.\n\n -- Lightfloor <dev@lightfloor.invalid>  %s\n' "$package" "$version" \
     "$(date -u -R -d "@$epoch")" | gzip -9n >"$tree/usr/share/doc/$package/changelog.Debian.gz"
 sed "s/^/$package: /" deploy/package/lintian-overrides >"$tree/usr/share/lintian/overrides/$package"
-case $name in
-agent) mkdir -p "$tree/etc/lightfloor" ;;
-collector) mkdir -p "$tree/etc/lightfloor-collector" ;;
-esac
+mkdir -p "$tree/etc/lightfloor"
 for script in postinst prerm postrm; do
     install -m 755 "$here/$script" "$tree/DEBIAN/$script"
 done

@@ -1,0 +1,221 @@
+"""The packages and their units, installed and used in a machine with a systemd of its own."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.machine import Machine, machine, missing_for_a_machine
+from packages import build
+
+MISSING = missing_for_a_machine()
+pytestmark = [
+    pytest.mark.debian,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
+AGENT, COLLECTOR = "lightfloor-agent", "lightfloor-collector"
+NODE = "fra-1"
+AGENT_TOML = f"""
+node = "{NODE}"
+[collector]
+url = "http://127.0.0.1:10990"
+token_file = "token"
+assignment_interval_seconds = 1.0
+"""
+FLEET_TOML = """
+[[providers]]
+name = "one"
+[[sites]]
+name = "fra"
+iata = "FRA"
+[[sites]]
+name = "nyc"
+iata = "JFK"
+[[nodes]]
+name = "fra-1"
+provider = "one"
+site = "fra"
+ipv4 = "127.0.0.1"
+[[nodes]]
+name = "nyc-1"
+provider = "one"
+site = "nyc"
+ipv4 = "127.0.0.2"
+[[groups]]
+name = "all"
+shape = "mesh"
+probes = [{ kind = "tcp", interval_seconds = 0.5 }]
+"""
+
+
+def until(what: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    packages = tmp_path_factory.mktemp("packages")
+    built = [build(name, packages) for name in ("agent", "collector")]
+    with machine(tmp_path_factory.mktemp("machine")) as booted:
+        for package in built:
+            target = booted.root / "root" / package.name
+            target.write_bytes(package.read_bytes())
+            booted.run("dpkg", "-i", f"/root/{package.name}", timeout=120)
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def running(host: Machine) -> Machine:
+    """Both services configured and started, the agent enrolled."""
+    configuration = host.root / "etc/lightfloor"
+    (configuration / "fleet.toml").write_text(FLEET_TOML)
+    (configuration / "collector.toml").write_text(
+        f'[store]\npath = "/var/lib/{COLLECTOR}/collector.db"\n[fleet]\npath = "fleet.toml"\n'
+    )
+    host.run("systemctl", "start", COLLECTOR)
+    token = as_collector(host, "enroll", NODE, "--token-only").stdout
+    secret = host.root / "etc/lightfloor/token"
+    secret.touch(mode=0o600)
+    secret.write_text(token)
+    (host.root / "etc/lightfloor/agent.toml").write_text(AGENT_TOML)
+    host.run("systemctl", "start", AGENT)
+    return host
+
+
+def as_collector(host: Machine, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One of the collector's commands, as its own user."""
+    return host.run("runuser", "-u", COLLECTOR, "--", COLLECTOR, *arguments)
+
+
+def metrics(host: Machine) -> str:
+    return host.run("curl", "-sS", "--max-time", "5", "http://127.0.0.1:10980/metrics").stdout
+
+
+def test_a_package_enables_its_service_and_waits_for_a_configuration(host):
+    """Right after installation nothing runs and nothing failed: there is no configuration yet."""
+    for unit in (AGENT, COLLECTOR):
+        if host.unit(unit, "ActiveState") == "inactive":
+            assert host.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
+            assert host.run("systemctl", "start", unit).returncode == 0
+            assert host.unit(unit, "ConditionResult") == "no"
+            assert host.unit(unit, "ActiveState") == "inactive"
+
+
+@pytest.mark.parametrize("unit", [AGENT, COLLECTOR])
+def test_the_unit_is_right_and_closed(host, unit):
+    """systemd finds nothing wrong with the unit, and little that an intruder could use."""
+    path = f"/usr/lib/systemd/system/{unit}.service"
+    verified = host.run("systemd-analyze", "verify", path)
+    assert not [line for line in verified.stderr.splitlines() if unit in line]
+    exposure = host.run("systemd-analyze", "security", "--offline=yes", "--threshold=20", path)
+    assert "Overall exposure level" in exposure.stdout
+
+
+def test_under_all_its_restrictions_the_agent_measures_and_delivers(running):
+    """In the sandbox raw sockets, the kernel's counters and the token work: windows reach the collector's verdicts."""
+    until(lambda: 'probe="tcp",family="ipv4",outcome="ok"' in metrics(running))
+    text = metrics(running)
+    assert "lightfloor_probe_unavailable{" not in text
+    assert "lightfloor_tcp_segments_sent_total" in text
+    assert running.unit(AGENT, "DynamicUser") == "yes"
+    until(lambda: measured(running), 90)
+
+
+def measured(host: Machine) -> bool:
+    rows = json.loads(as_collector(host, "sla", "--json").stdout)
+    return any(row["source"] == NODE and row["samples"] for row in rows)
+
+
+def test_by_hand_raw_probes_say_what_they_lack(running):
+    """The drop-in without raw sockets: the agent runs, and says which probes it cannot."""
+    dropin = running.root / f"etc/systemd/system/{AGENT}.service.d"
+    dropin.mkdir(parents=True)
+    example = running.root / f"usr/share/doc/{AGENT}/examples/no-raw-sockets.conf"
+    (dropin / example.name).write_bytes(example.read_bytes())
+    peers = '\n[[peers]]\nname = "here"\nipv4 = "127.0.0.1"\nprobes = [{ kind = "syn", interval_seconds = 1.0, options = { port = 10981 } }]\n'
+    (running.root / "etc/lightfloor/agent.toml").write_text(AGENT_TOML + peers)
+    try:
+        running.run("systemctl", "daemon-reload")
+        running.run("systemctl", "restart", AGENT)
+        until(lambda: "CAP_NET_RAW" in running.journal(AGENT))
+        assert 'destination="here",probe="syn",family="ipv4",outcome="unavailable"' in metrics(running)
+        assert 'destination="nyc-1",probe="tcp",family="ipv4",outcome="ok"' in metrics(running)
+    finally:
+        (dropin / example.name).unlink()
+        (running.root / "etc/lightfloor/agent.toml").write_text(AGENT_TOML)
+        running.run("systemctl", "daemon-reload")
+        running.run("systemctl", "restart", AGENT)
+
+
+def test_a_reload_takes_a_new_configuration(running):
+    """systemctl reload adds a peer without a restart."""
+    before = running.unit(AGENT, "MainPID")
+    peers = '\n[[peers]]\nname = "later"\nipv4 = "127.0.0.1"\nprobes = [{ kind = "icmp", interval_seconds = 1.0 }]\n'
+    (running.root / "etc/lightfloor/agent.toml").write_text(AGENT_TOML + peers)
+    running.run("systemctl", "reload", AGENT)
+    until(lambda: 'destination="later"' in metrics(running))
+    assert running.unit(AGENT, "MainPID") == before
+
+
+def test_a_hung_loop_is_ended_and_started_again(running):
+    """When the pulse stops, systemd's watchdog kills the agent and starts it anew."""
+    inside = f"/run/systemd/system/{AGENT}.service.d"
+    running.run(
+        "sh",
+        "-c",
+        f"mkdir -p {inside} && printf '[Service]\\nWatchdogSec=2\\nRestartSec=1\\n' >{inside}/w.conf",
+    )
+    running.run("systemctl", "daemon-reload")
+    running.run("systemctl", "restart", AGENT)
+    restarts = int(running.unit(AGENT, "NRestarts"))
+    running.run("kill", "-STOP", running.unit(AGENT, "MainPID"))
+    until(
+        lambda: (
+            int(running.unit(AGENT, "NRestarts")) > restarts
+            and running.unit(AGENT, "ActiveState") == "active"
+        )
+    )
+    assert "Watchdog timeout" in running.journal(AGENT)
+    running.run("rm", "-r", inside)
+    running.run("systemctl", "daemon-reload")
+
+
+def test_a_stop_is_quick_and_a_restart_keeps_the_spool(running):
+    """With the collector away windows wait on disk; stop takes less than five seconds, and after the restart they arrive."""
+    running.run("systemctl", "stop", COLLECTOR)
+    running.run("systemctl", "restart", AGENT)
+    started = time.monotonic()
+    running.run("systemctl", "stop", AGENT)
+    assert time.monotonic() - started < 5
+    assert running.unit(AGENT, "Result") == "success"
+    spool = running.root / f"var/lib/private/{AGENT}/spool"
+    waiting = {path.name for path in spool.rglob("*") if path.is_file()}
+    assert waiting
+    running.run("systemctl", "start", AGENT)
+    assert waiting <= {path.name for path in spool.rglob("*") if path.is_file()}
+    running.run("systemctl", "start", COLLECTOR)
+    until(lambda: not waiting & {path.name for path in spool.rglob("*") if path.is_file()}, 90)
+
+
+def test_what_a_purge_leaves(running):
+    """Removing keeps configuration and data; purging takes all of it, the collector's user too."""
+    running.run("dpkg", "--remove", AGENT, COLLECTOR)
+    assert (running.root / "etc/lightfloor/agent.toml").exists()
+    assert not (running.root / f"usr/lib/{AGENT}").exists()
+    running.run("dpkg", "--purge", AGENT, COLLECTOR)
+    left = [
+        Path("etc/lightfloor"),
+        Path(f"var/lib/{COLLECTOR}"),
+        Path(f"var/lib/private/{AGENT}"),
+    ]
+    assert [path for path in left if (running.root / path).exists()] == []
+    assert COLLECTOR not in (running.root / "etc/passwd").read_text()
