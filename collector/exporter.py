@@ -184,6 +184,21 @@ class _OwnMetrics:
         for outcome, count in sorted(self._leases.outcomes.items()):
             tests.add_metric([outcome], count)
         yield tests
+        used = GaugeMetricFamily(
+            "lightfloor_bandwidth_budget_used_bytes",
+            "Traffic of leased tests so far, or reserved for them, both directions; day and month are UTC.",
+            labels=["node", "period"],
+        )
+        limit = GaugeMetricFamily(
+            "lightfloor_bandwidth_budget_limit_bytes", "What they may move.", labels=["node", "period"]
+        )
+        for node, day_bytes, month_bytes, budget in self._leases.budget_use():
+            used.add_metric([node, "day"], day_bytes)
+            used.add_metric([node, "month"], month_bytes)
+            limit.add_metric([node, "day"], budget.day_bytes)
+            limit.add_metric([node, "month"], budget.month_bytes)
+        yield used
+        yield limit
 
     def _of_ingest(self) -> Iterator[Metric]:
         counters = self._ingest.counters

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from agent.wire.lease import Kind
+from agent.wire.series import PROBE_CLOCKS
 from agent.wire.settings import ConfigError
 from collector.contract import overlapping_versions
 from collector.fleet_file import FleetDocument
@@ -107,6 +108,9 @@ def _check_probes(document: FleetDocument, where: str) -> None:
             if spec.interval_seconds < MIN_INTERVAL_SECONDS:
                 problem = f"at least {MIN_INTERVAL_SECONDS:g} s, not {spec.interval_seconds:g}"
                 raise ConfigError(where, f"groups[{i}].probes[{j}].interval_seconds", problem)
+            if spec.kind not in PROBE_CLOCKS:
+                problem = f"no probe is called {spec.kind}{_hint(spec.kind, PROBE_CLOCKS)}"
+                raise ConfigError(where, f"groups[{i}].probes[{j}].kind", problem)
             if spec.kind in get_args(Kind):
                 problem = (
                     f"{spec.kind} runs by lease, never two tests on a node; name it in [bandwidth] kinds"

@@ -26,7 +26,7 @@ from collector.bearer import UNKNOWN, node_of_request
 from collector.fleet import Fleet
 from collector.fleet_file import Node
 from collector.ingest import error_response
-from collector.plan.budget import most_bytes, wire_bytes
+from collector.plan.budget import Budget, most_bytes, wire_bytes
 from collector.plan.leases import START_SECONDS, LeaseState, LeaseTable, longest_seconds
 from collector.plan.matching import Pair, choose
 from collector.plan.progress import LeaseRecord, Progress
@@ -84,6 +84,14 @@ class LeaseDesk:
             web.get("/v1/leases/{id}", self.get_state),
             web.post("/v1/leases/{id}", self.post_report),
         ]
+
+    def budget_use(self) -> list[tuple[str, int, int, Budget]]:
+        """Node, bytes of this day and of this month (UTC) that tests moved or hold reserved, and what they may move."""
+        sweep, now_s = self._sweep(), int(self._wall_s())
+        if sweep is None:
+            return []
+        usage = self._progress.usage
+        return [(node, *usage.used(node, now_s), budget) for node, budget in sweep.budgets.items()]
 
     async def get_lease(self, request: web.Request) -> web.Response:
         """A LeaseAnswer, at once or when there is a lease, at the latest after `wait` seconds (0 to 15)."""

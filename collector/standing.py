@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agent.wire.series import Family, SeriesKey, TimeSource
+from agent.wire.series import PASSIVE_KINDS, PROBE_CLOCKS, Family, SeriesKey, TimeSource
 from collector.fleet import Fleet
 from collector.fleet_file import Maintenance
 from collector.measured import Measured
@@ -21,8 +21,8 @@ from collector.store.schema import MINUTE_S
 from collector.store.tiers import Period, plan, widen
 from collector.store.totals import SeriesTotals
 
-UNTIMED_PROBES = frozenset({"mtu", "trace", "iperf3", "qperf"})
-"""Probes that bring no round-trip time: nobody expects a latency verdict of them."""
+UNTIMED_PROBES = PASSIVE_KINDS | {kind for kind, clock in PROBE_CLOCKS.items() if clock is TimeSource.NONE}
+"""Kinds that bring no round-trip time: nobody expects a latency verdict of them."""
 MTU = "path_mtu_bytes"
 
 PathMtus = dict[tuple[str, str, str], int]

@@ -25,6 +25,23 @@ class TimeSource(StrEnum):
     NONE = "none"  # the probe measures no time (mtu)
 
 
+PROBE_CLOCKS = {
+    "tcp": TimeSource.TCP_INFO,
+    "syn": TimeSource.KERNEL,
+    "udp": TimeSource.KERNEL,
+    "icmp": TimeSource.KERNEL,
+    "tls": TimeSource.USER,
+    "mtu": TimeSource.NONE,
+    "trace": TimeSource.NONE,
+    "iperf3": TimeSource.NONE,
+    "qperf": TimeSource.NONE,
+}
+"""Every kind of probe that an agent of this version can be asked for, and the clock of its times."""
+
+PASSIVE_KINDS = frozenset({"sockets", "kernel"})
+"""Series of what the kernel counted without any probe: with a peer (sockets), and the node itself (kernel)."""
+
+
 class Outcome(StrEnum):
     """How one scheduled probe ended. Exactly one each."""
 

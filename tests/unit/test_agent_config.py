@@ -8,6 +8,7 @@ import pytest
 from agent.cli import run_command
 from agent.config import MIN_INTERVAL_SECONDS, Config, listen_address, load, override
 from agent.probes import PROBES
+from agent.wire.series import PROBE_CLOCKS
 from agent.wire.settings import ConfigError
 
 BAD = sorted((Path(__file__).resolve().parents[1] / "fixtures" / "config_bad").glob("agent_*.toml"))
@@ -131,3 +132,8 @@ def test_the_example_is_right():
     config = load(Path(__file__).resolve().parents[2] / "deploy/agent.example.toml")
     assert config.node == "fsn-1"
     assert [peer.name for peer in config.peers] == ["router"]
+
+
+def test_both_programs_know_the_same_probes():
+    """What the fleet file may ask for is what an agent can run, with the clock it runs by."""
+    assert {kind: probe.time_source for kind, probe in PROBES.items()} == PROBE_CLOCKS
