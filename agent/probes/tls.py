@@ -6,7 +6,7 @@ without that check shows the certificate all the same: a bad chain or name is a 
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import msgspec
@@ -104,7 +104,9 @@ async def _look(burst: Burst, target: Target) -> Peer:
     first = await shake(verify=True)
     verify_error = first.verify_error or ""
     if verify_error:
-        first = await shake(verify=False)
+        second = await shake(verify=False)
+        # a SYN lost at the first look is this probe's outcome, and so is a TCP that failed at the second
+        first = second if second.tcp.error else replace(second, tcp=first.tcp)
     if first.session is None:
         return Peer(first, verify_error, None)
     again = await shake(verify=not verify_error, session=first.session)

@@ -14,7 +14,7 @@ from agent.ledger import Ledger
 from agent.sample import Sample
 from agent.wire.assignment import Peer
 from agent.wire.histogram import RELATIVE_ERROR, Histogram
-from agent.wire.series import Family, Outcome, SeriesKey, TimeSource
+from agent.wire.series import PROBE_CLOCKS, Family, Outcome, SeriesKey, TimeSource
 from agent_process import AgentProcess
 from corpus import corpus_file
 
@@ -60,6 +60,32 @@ def test_memory(tmp_path):
     print(f"{per_peer / 1e3:.1f} kB per further peer (target ≤ 20), 100 peers ≤ 45 MB")
     assert resident[100] < 70e6
     assert per_peer < 60e3
+
+
+def test_memory_of_all_probes(tmp_path):
+    """RSS of an agent that runs every probe without a lease towards 20 peers, over one that runs tcp alone."""
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
+    others = [kind for kind in PROBE_CLOCKS if kind not in ("tcp", "iperf3", "qperf")]
+    every = "".join(f', {{ kind = "{kind}", interval_seconds = 1.0 }}' for kind in others)
+    resident = {}
+    for name, more in (("compiling", every), ("tcp alone", ""), ("every probe", every)):
+        folder = tmp_path / name.replace(" ", "-")
+        folder.mkdir()
+        agent = AgentProcess(folder, environment=compiled)
+        peers = "".join(
+            agent.own_peer(f"peer{n}", interval_seconds=1).replace(" }]", " }" + more + "]")
+            for n in range(20)
+        )
+        agent.write("max_probes_per_second = 1000\n" + peers)
+        with agent:
+            agent.wait_ready()
+            time.sleep(8)
+            assert agent.get("/metrics")[0] == 200
+            resident[name] = agent.status("VmRSS")
+            agent.stop()
+    added = resident["every probe"] - resident["tcp alone"]
+    print(f"\ntcp alone {resident['tcp alone'] / 1e6:.1f} MB, every probe +{added / 1e6:.1f} MB (target ≤ 5)")
+    assert added < 20e6
 
 
 def test_metrics_page():

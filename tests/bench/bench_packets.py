@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from bench_tcp import cpu_seconds
 
 from agent.flight import Volley
 from agent.net.network import SystemNetwork
 from agent.probes import PROBES, syn
 from agent.sample import Burst, Target
 from agent.wire.series import Family, Outcome
+from blackbox import Blackbox
 from lab.capture import echo_rtts_ns, handshake_rtts_ns
 from lab.netns import Namespace
 from lab.node import Node
@@ -199,8 +201,8 @@ def test_error_against_capture_and_fping(capsys) -> None:
 @pytest.mark.bench
 @pytest.mark.netns
 @pytest.mark.timeout(300)
-def test_cpu_per_probe(capsys) -> None:
-    """At 200/s in bursts of 20 over a 10 to 20 ms path; with the wake-ups of an idle host."""
+def test_cpu_per_probe(capsys, tmp_path) -> None:
+    """At 200/s in bursts of 20 over a 10 to 20 ms path, with the wake-ups of an idle host; and blackbox_exporter's tcp."""
     rows = {}
     with World(["a", "b"], open_ping=True) as world:
         near, far = world.nodes
@@ -216,10 +218,17 @@ def test_cpu_per_probe(capsys) -> None:
                 return (time.process_time() - before) / (50 * BURST) * 1e6, outcomes
 
             rows[kind] = in_node(near, work)
+        peer = Blackbox(near, tmp_path)
+        peer.durations(f"{far.address}:{PORT}", 100)
+        began = cpu_seconds(peer.process.pid)
+        peer.durations(f"{far.address}:{PORT}", 800, gap_seconds=0.005)
+        rows["blackbox"] = (cpu_seconds(peer.process.pid) - began) / 800 * 1e6, {}
     with capsys.disabled():
         print(f"\nload {os.getloadavg()[0]:.1f}; CPU µs per probe at 200/s in bursts of {BURST}")
         for kind, (cost, outcomes) in rows.items():
-            print(f"{kind:>6}  {cost:6.1f}  {outcomes}")
+            print(f"{kind:>8}  {cost:6.1f}  1/{rows['blackbox'][0] / cost:.1f} of blackbox  {outcomes}")
+    for kind in ("syn", "udp"):
+        assert rows["blackbox"][0] / rows[kind][0] > 3
 
 
 async def saturate(
@@ -268,7 +277,7 @@ def test_rate_on_one_core(capsys) -> None:
         server = subprocess.Popen(far.command(["taskset", "2", sys.executable, str(SERVER), str(PORT)]))
         time.sleep(1)
         os.sched_setaffinity(0, {0})
-        for kind in KINDS:
+        for kind in (*KINDS, "tcp"):
             rows[kind] = in_node(
                 near, lambda network, kind=kind: saturate(kind, "198.18.250.2", 2.0, network)
             )

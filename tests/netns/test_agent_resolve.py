@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from agent.wire.series import PROBE_CLOCKS
 from agent_process import AgentProcess
 
 pytestmark = pytest.mark.netns
@@ -44,3 +45,22 @@ def test_a_deaf_name_server_holds_nothing_up(tmp_path, deaf_resolver):
         agent.wait_until(lambda: (agent.metric(unresolved) or 0) >= 1, "an unresolved probe")
         status, seconds = agent.stop()
     assert (status, seconds < 5) == (0, True), seconds
+
+
+def test_a_name_without_address_is_unresolved_for_every_kind(tmp_path, deaf_resolver):
+    """Whatever the probe, a name that the resolver cannot tell is its own outcome: neither loss nor a failure of the agent."""
+    kinds = [kind for kind in PROBE_CLOCKS if kind not in ("iperf3", "qperf")]  # those run by lease
+    probes = ", ".join(f'{{ kind = "{kind}", interval_seconds = 0.5 }}' for kind in kinds)
+    agent = AgentProcess(tmp_path, prefix=deaf_resolver)
+    agent.write(f'[[peers]]\nname = "n"\nipv4 = "n.example"\nprobes = [{probes}]\n')
+    with agent:
+        for kind in kinds:
+            line = f'lightfloor_probe_outcomes_total{{destination="n",probe="{kind}",family="ipv4",outcome="unresolved"}}'
+            agent.wait_until(lambda line=line: (agent.metric(line) or 0) >= 1, f"an unresolved {kind}")
+        page = agent.get("/metrics")[1]
+    others = [
+        line
+        for line in page.splitlines()
+        if 'destination="n"' in line and "outcome=" in line and "unresolved" not in line
+    ]
+    assert [line for line in others if not line.endswith(" 0") and "skipped" not in line] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.wire.series import Family
 from lab.world import World
 
 pytestmark = [
@@ -28,11 +29,12 @@ RATE = 10_000_000
 class Mesh:
     """A collector on hub, agents on fra and nyc; fra measures to nyc."""
 
-    def __init__(self, world, folder, duration_seconds):
+    def __init__(self, world, folder, duration_seconds, family=Family.IPV4):
         self.world, self.folder = world, folder
+        address_of = {Family.IPV4: "address", Family.IPV6: "address6"}[family]
         self.agents = {}
         nodes = "".join(
-            f'[[nodes]]\nname = "{name}"\nprovider = "p"\nsite = "s"\nipv4 = "{world[name].address}"\n'
+            f'[[nodes]]\nname = "{name}"\nprovider = "p"\nsite = "s"\n{family} = "{getattr(world[name], address_of)}"\n'
             "transfer_allowance_bytes = 1_000_000_000_000\n"
             for name in ("fra", "nyc")
         )
@@ -103,10 +105,10 @@ class Mesh:
 
 
 @contextmanager
-def mesh(folder, duration_seconds):
+def mesh(folder, duration_seconds, family=Family.IPV4):
     with World(["fra", "nyc", "hub"]) as world:
         world.both("fra", "nyc", delay_ms=10)
-        mesh = Mesh(world, folder, duration_seconds)
+        mesh = Mesh(world, folder, duration_seconds, family)
         mesh.start_collector()
         mesh.start_agent("fra")
         mesh.start_agent("nyc")
@@ -122,9 +124,10 @@ def settled(mesh):
     return rows
 
 
-def test_a_leased_test_runs_and_its_minutes_are_spoiled_on_both_ends(tmp_path):
+@pytest.mark.parametrize("family", list(Family))
+def test_a_leased_test_runs_and_its_minutes_are_spoiled_on_both_ends(tmp_path, family):
     """Both directions, one after the other; results arrive as events; no probe of a test's time enters a verdict."""
-    with mesh(tmp_path, 3) as running:
+    with mesh(tmp_path, 3, family) as running:
         running.until(lambda: len(settled(running)) == 2, 60)
         rows = settled(running)
         assert sorted(row[:3] for row in rows) == [("fra", "nyc", "ok"), ("nyc", "fra", "ok")], rows
