@@ -31,6 +31,9 @@ USUAL = (
 )  # fmt: skip
 """MTUs of links, tunnels and clouds that are met; most paths have one of them (field tables; RFC 1191 section 7.1)."""
 
+TUNNELS = (1492, 1480, 1476, 1460, 1450, 1440, 1420, 1412, 1400, 1380, 1360, 1280)
+"""Those tried at once with the interface's MTU: where a router reports one of them, its echo is there with the report."""
+
 COPIES, EDGE_COPIES, FAN = 3, 6, 16
 _MOST_ROUNDS = 20
 _AT_A_TIME = 4
@@ -94,7 +97,11 @@ class Search:
         """The path MTU, once nothing above the largest answered size is in doubt."""
         if self._low is None:
             return None
-        if self._low >= self.ceiling or self._lost.get(self._low + 1, 0) >= EDGE_COPIES:
+        lost_above = self._lost.get(self._low + 1, 0)
+        enough = (
+            1 if self._low in self._hinted else EDGE_COPIES
+        )  # a router's word and one packet, or six packets
+        if self._low >= self.ceiling or lost_above >= enough:
             return self._low
         return None
 
@@ -139,8 +146,11 @@ class Search:
             self._hinted.update(fresh)
 
     def _first(self) -> list[int]:
-        """Before anything is known: the interface's MTU."""
-        return [self.ceiling] * COPIES if self._low is None else []
+        """Before anything is known: the interface's MTU, and once the tunnels' with the size above each."""
+        if self._low is not None or self.rounds:
+            return [] if self._low is not None else [self.ceiling] * COPIES
+        usual = [size for mtu in TUNNELS for size in (mtu, mtu + 1) if self.smallest < mtu < self.ceiling - 1]
+        return [self.ceiling] * COPIES + usual
 
     def _edge(self) -> list[int]:
         """The candidate and the size above it, when there is a candidate: a hint, or a bracket closed to one byte."""
@@ -158,7 +168,9 @@ class Search:
         high = min(
             (size for size, copies in self._lost.items() if copies >= COPIES), default=self.ceiling + 1
         )
-        untried = [s for usual in USUAL for s in (usual, usual + 1) if low < s < high and s not in self._lost]
+        untried = [
+            s for usual in USUAL for s in (usual, usual + 1) if low < s < high and self._lost.get(s, 0) < 2
+        ]
         if not untried:
             step = max(1, (high - low) // (FAN + 1))
             untried = list(range(low + step, high, step))[:FAN]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.net.pathmtu import Flight
-from agent.probes.mtu import Search, conclude
+from agent.probes.mtu import TUNNELS, Search, conclude
 
 SMALLEST, CEILING = 576, 1500
 
@@ -86,7 +86,13 @@ def test_with_icmp_one_round_trip_finds_and_one_confirms():
     """The first flight brings the hint, the second confirms it."""
     done = search(SimulatedPath(1427, hint=1427))
     assert done.rounds == 2
-    assert done.packets <= 20
+    assert done.packets <= 45
+
+
+@pytest.mark.parametrize("mtu", [CEILING, *(mtu for mtu in TUNNELS if mtu < CEILING)])
+def test_a_tunnels_mtu_that_a_router_reports_takes_one_round_trip(mtu):
+    """The echo of the reported size comes with the report, and nothing larger is answered."""
+    assert search(SimulatedPath(mtu, hint=mtu)).rounds == 1
 
 
 def test_an_unusual_mtu_in_a_black_hole_is_bounded():
