@@ -30,6 +30,7 @@ from agent.net.systemd import notify, watchdog_seconds
 from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
+from agent.socket_groups import SocketGroup
 from agent.spool import Spool
 from agent.stamp.packet import key_of
 from agent.wire.assignment import Assignment
@@ -40,7 +41,7 @@ _LOG = logging.getLogger("agent.app")
 _LAST_PUSH_SECONDS = 2.0
 _FIXED_WHILE_RUNNING = (
     "node", "state_directory", "collector", "bandwidth", "exporter", "responder", "spool", "window_seconds", "tick_seconds",
-    "resolve_interval_seconds",
+    "resolve_interval_seconds", "socket_groups",
 )  # fmt: skip
 
 
@@ -71,6 +72,9 @@ class Agent:
         self._counters = CounterReader(ProcRoot(Path("/")), self._clock)
         ledger = Ledger()
         runner = Runner(ledger, self._network, self._resolver, self._clock, config.tick_seconds)
+        own_groups = (SocketGroup(group.name, group.networks, group.ports) for group in config.socket_groups)
+        root = ProcRoot(Path("/"))
+        passive = Passive(self._resolver, self._clock, root, self._counters.read, own_groups)
         minutes = Minutes(
             config.node,
             config.window_seconds,
@@ -80,6 +84,7 @@ class Agent:
             self._clock,
             self._counters.read,
             self._network.bandwidth.slot.take_seconds,
+            lambda *minute: passive.windows.close(config.node, self.view.assignment.peers, *minute),
         )
         self.view = exporter.View(
             self._assigned,
@@ -90,7 +95,7 @@ class Agent:
             None if spool is None or self._collector is None else Pusher(spool, self._collector),
             responder,
             self._make_reflector(),
-            Passive(self._resolver, self._clock, ProcRoot(Path("/"))),
+            passive,
             reload_wall_s=time.time(),
         )
 

@@ -68,6 +68,23 @@ class Bandwidth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("last_port is above first_port: a qperf test needs two ports")
 
 
+class SocketGroupConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """TCP connections to be shown together on /metrics: to these networks, with these ports (local or remote)."""
+
+    name: Name
+    networks: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.networks and not self.ports:
+            raise ValueError("give networks, ports, or both")
+        for network in self.networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"networks: {error}") from None
+
+
 class Spool(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Closed windows on disk until the collector has them; the oldest go when a bound is reached."""
 
@@ -98,6 +115,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     resolve_interval_seconds: Seconds = 60.0
     max_probes_per_second: Annotated[float, msgspec.Meta(gt=0, le=10000)] = 200.0
     peers: tuple[Peer, ...] = ()
+    socket_groups: tuple[SocketGroupConfig, ...] = ()
 
     def own_assignment(self) -> Assignment:
         """What this file itself asks to measure."""
@@ -137,6 +155,10 @@ def _check(config: Config, where: str) -> None:
         listen_address(config.exporter.listen_address, where, "exporter.listen_address")
     if config.responder.enabled:
         listen_address(config.responder.listen_address, where, "responder.listen_address")
+    names = [group.name for group in config.socket_groups]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ConfigError(where, f"socket_groups[{index}].name", f"{name} is listed twice")
     check_assignment(config.own_assignment(), where)
 
 

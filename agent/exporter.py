@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from agent import __version__, kernel_exposition
+from agent import __version__, host_exposition, kernel_exposition
 from agent.clock import NS
 from agent.exposition import Exposition
 from agent.ledger import Ledger
@@ -187,8 +187,11 @@ def application(view: View, telemetry_path: str) -> web.Application:
                 view.passive.tcp,
                 view.passive.sockets,
                 {peer.name for peer in view.assignment.peers},
+                [group.name for group in view.passive.own_groups],
                 openmetrics=openmetrics,
             )
+            if view.passive.host is not None:
+                mesh += host_exposition.render(view.passive.host, openmetrics=openmetrics)
         body = mesh + encode(registry)
         headers = {"Content-Type": content_type}
         if gzip_accepted(request.headers.get("Accept-Encoding", "")):

@@ -6,6 +6,7 @@ from agent.exposition import Family, labels
 from agent.kernel.counters import counts, retransmits_by_kind, value
 from agent.kernel.netstat import Counters
 from agent.net.tcp_counters import TcpReading
+from agent.socket_groups import own_group_key
 from agent.sockets import GroupReading, Quantiles, SocketReading
 
 SENT = Family(
@@ -66,8 +67,26 @@ GROUP_FAMILIES = (
 KERNEL_FAMILIES = (SENT, RETRANSMITTED, KINDS, SOCKETS, CUT, *GROUP_FAMILIES)
 
 
+OWN_GROUP_FAMILIES = {
+    each: Family(
+        each.name.replace("lightfloor_peer_", "lightfloor_group_"),
+        each.kind,
+        each.help.replace("with the peer", "of the group")
+        .replace("to the peer", "by the group")
+        .replace("peer's", "group's"),
+    )
+    for each in GROUP_FAMILIES
+}
+"""The same of a configured group of networks and ports, by the label group."""
+
+
 def render(
-    tcp: TcpReading | None, sockets: SocketReading | None, peers: Collection[str], *, openmetrics: bool
+    tcp: TcpReading | None,
+    sockets: SocketReading | None,
+    peers: Collection[str],
+    own_groups: Collection[str] = (),
+    *,
+    openmetrics: bool,
 ) -> bytes:
     """The families that there are readings for; nothing for what was not read, nor for peers that left since."""
     lines: list[str] = []
@@ -91,7 +110,24 @@ def render(
         family(CUT, iter([f"{CUT.name} {int(sockets.cut or sockets.interrupted)}\n"]))
         groups = {name: group for name, group in sockets.groups.items() if name in peers}
         for each in GROUP_FAMILIES:
-            family(each, (line for name, group in groups.items() for line in _of_group(each, name, group)))
+            family(
+                each,
+                (
+                    line
+                    for name, group in groups.items()
+                    for line in _of_group(each, labels(destination=name), group)
+                ),
+            )
+        own = {
+            name: sockets.groups[own_group_key(name)]
+            for name in own_groups
+            if own_group_key(name) in sockets.groups
+        }
+        for each, shown in OWN_GROUP_FAMILIES.items():
+            rows = (
+                line for name, group in own.items() for line in _of_group(each, labels(group=name), group)
+            )
+            family(shown, (shown.name + line.removeprefix(each.name) for line in rows))
     return "".join(lines).encode()
 
 
@@ -120,8 +156,7 @@ def _netstat(counters: Counters) -> Iterator[tuple[Family, Iterator[str]]]:
                 yield Family(metric, "gauge", f"{group} {name} of /proc/net."), iter([f"{metric} {number}\n"])
 
 
-def _of_group(family: Family, name: str, group: GroupReading) -> Iterator[str]:
-    own = labels(destination=name)
+def _of_group(family: Family, own: str, group: GroupReading) -> Iterator[str]:
     traffic = group.traffic
     single = {
         CONNECTIONS: group.connections,

@@ -16,6 +16,9 @@ from agent.triggers import Triggers
 from agent.wire.batch import SCHEMA, Batch, Event, Fact, Window, encode
 
 _LOG = logging.getLogger("agent.minutes")
+PassiveClose = Callable[[tuple[Reading, Reading], tuple[int, int], dict[str, float]], list[Window]]
+"""What the kernel counted, from the host's counters at both ends, (start, length) in seconds, and the quality flags."""
+
 _HELD_BATCHES = 30
 """Minutes kept in memory while the disk takes nothing; older ones are counted as lost."""
 
@@ -46,7 +49,8 @@ def minute_at(wall_ns: int, mono_ns: int, length_s: int) -> Minute:
 class Minutes:
     """Turns the ledger's open window into spooled batches. lost_windows: given up because the disk took nothing.
 
-    own_test_seconds: for how long a bandwidth test of this node ran since it was last asked.
+    own_test_seconds: for how long a bandwidth test of this node ran since it was last asked. passive_windows: asked
+    once for each minute.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Minutes:
         clock: Clock,
         read_host: Callable[[], Reading],
         own_test_seconds: Callable[[], float] = lambda: 0.0,
+        passive_windows: PassiveClose = lambda *_: [],
     ) -> None:
         self._node = node
         self._length_s = length_s
@@ -68,6 +73,7 @@ class Minutes:
         self._clock = clock
         self._read_host = read_host
         self._own_test_seconds = own_test_seconds
+        self._passive_windows = passive_windows
         self._before = read_host()
         self._triggers = Triggers()
         self._held: list[_Closed] = []
@@ -113,6 +119,8 @@ class Minutes:
             own_test_seconds=self._own_test_seconds(),
         )
         windows = self._ledger.close_window(self._minute.start_s, self._length_s, self.last_quality)
+        span = self._minute.start_s, self._length_s
+        windows += self._passive_windows((self._before, after), span, self.last_quality)
         self._before = after
         self._minute = minute_at(after.wall_ns, after.mono_ns, self._length_s)
         self._look_closer(windows)

@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.clock import NS, Clock
+from agent.hostcounters import Reading
 from agent.kernel.parse_error import ParseError
 from agent.net.procfs import ProcRoot
 from agent.net.resolve import Resolver
 from agent.net.sockets import SocketReader, SocketsUnavailableError
 from agent.net.tcp_counters import TcpCounterReader, TcpReading
-from agent.socket_groups import SocketGroup
+from agent.passive_windows import PassiveWindows, group_names
+from agent.socket_groups import SocketGroup, own_group_key
 from agent.wire.assignment import Peer
 from agent.wire.batch import Fact
 from agent.wire.series import Family
@@ -26,23 +29,40 @@ FACTS_INTERVAL_SECONDS = 600.0
 
 
 class Passive:
-    """The latest readings. tcp, sockets: None before the first; sockets_problem: why there are none, empty when there are."""
+    """The latest readings. tcp, sockets: None before the first; sockets_problem: why there are none, empty when there are.
 
-    def __init__(self, resolver: Resolver, clock: Clock, root: ProcRoot) -> None:
+    host: this host's own counters. windows: what was read since the minute began. own_groups: sockets that the
+    configuration groups by network and port, beside the peers'.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        clock: Clock,
+        root: ProcRoot,
+        read_host: Callable[[], Reading],
+        own_groups: Iterable[SocketGroup] = (),
+    ) -> None:
         self._resolver = resolver
         self._clock = clock
         self._counters = TcpCounterReader(root.read, clock)
+        self._read_host = read_host
+        self.own_groups = tuple(own_groups)
         self._groups: tuple[SocketGroup, ...] = ()
         self._reader: SocketReader | None = None
         self._facts: list[Fact] = []
+        self.host: Reading | None = None
         self.tcp: TcpReading | None = None
         self.sockets: SocketReading | None = None
         self.sockets_problem = ""
+        self.windows = PassiveWindows()
 
     async def run(self, peers: Callable[[], Iterable[Peer]]) -> None:
         """Read counters and sockets at each interval, for ever. peers: those of the moment."""
         while True:
+            self.host = self._read_host()
             self.tcp = self._counters.read()
+            self.windows.add_counters(self.tcp.since)
             await self._read_sockets(peers())
             await asyncio.sleep(INTERVAL_SECONDS)
 
@@ -59,7 +79,8 @@ class Passive:
             await asyncio.sleep(FACTS_INTERVAL_SECONDS)
 
     async def _read_sockets(self, peers: Iterable[Peer]) -> None:
-        groups = tuple(self._group(peer) for peer in peers)
+        of_peers = (group for peer in peers for group in self._groups_of(peer))
+        groups = (*of_peers, *(replace(group, name=own_group_key(group.name)) for group in self.own_groups))
         if self._reader is None or groups != self._groups:
             self._groups, self._reader = groups, SocketReader(groups)
         try:
@@ -70,9 +91,19 @@ class Passive:
                 _LOG.warning("sockets cannot be read", extra={"error": problem})
             self.sockets, self.sockets_problem = None, problem
         else:
+            self.windows.add_sockets(self.sockets)
             self.sockets_problem = ""
 
-    def _group(self, peer: Peer) -> SocketGroup:
-        hosts = ((peer.ipv4, Family.IPV4), (peer.ipv6, Family.IPV6))
-        addresses = (self._resolver.address(host, family) for host, family in hosts if host is not None)
-        return SocketGroup(peer.name, tuple(address for address in addresses if address is not None))
+    def _groups_of(self, peer: Peer) -> Iterator[SocketGroup]:
+        """The peer's connections, and where it has two addresses those of each family too."""
+        hosts = {Family.IPV4: peer.ipv4, Family.IPV6: peer.ipv6}
+        known: dict[Family, str] = {}
+        for family, host in hosts.items():
+            address = None if host is None else self._resolver.address(host, family)
+            if address is not None:
+                known[family] = address
+        if known:
+            yield SocketGroup(peer.name, tuple(known.values()))
+        for family, name in group_names(peer).items():
+            if name != peer.name and family in known:
+                yield SocketGroup(name, (known[family],))

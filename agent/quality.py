@@ -156,7 +156,7 @@ def _softnet_drops(before: Reading, after: Reading) -> tuple[float | None, float
     """Packets dropped, and their share of the packets seen, over the CPUs present in both readings."""
     if before.softnet is None or after.softnet is None:
         return None, None
-    pairs = list(_same_cpus(before.softnet, after.softnet))
+    pairs = list(same_cpus(before.softnet, after.softnet))
     if not pairs:
         return None, None
     # unsigned 32-bit counters: the difference modulo 2**32 is right across one wrap
@@ -165,7 +165,7 @@ def _softnet_drops(before: Reading, after: Reading) -> tuple[float | None, float
     return float(dropped), dropped / (dropped + processed) if dropped else 0.0
 
 
-def _same_cpus(
+def same_cpus(
     before: tuple[SoftnetCpu, ...], after: tuple[SoftnetCpu, ...]
 ) -> Iterable[tuple[SoftnetCpu, SoftnetCpu]]:
     """Lines of the same CPU. Without CPU numbers a line's place says which, unless a CPU came or went."""

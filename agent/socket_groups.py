@@ -22,6 +22,11 @@ class SocketGroup:
     ports: tuple[int, ...] = ()
 
 
+def own_group_key(name: str) -> str:
+    """A configured group among the peers' ones; no peer's name has a slash."""
+    return f"group/{name}"
+
+
 Membership = tuple[int, frozenset[bytes]]
 """Index of a group, and the ports (2 bytes, network order) that it is restricted to, if any."""
 

@@ -25,8 +25,11 @@ UNTIMED_PROBES = PASSIVE_KINDS | {kind for kind, clock in PROBE_CLOCKS.items() i
 """Kinds that bring no round-trip time: nobody expects a latency verdict of them."""
 MTU = "path_mtu_bytes"
 
-PathMtus = dict[tuple[str, str, str], int]
-"""(source, destination, family) → smallest path MTU seen in the period."""
+MINIMUM_SENT = {"bytes": 1_000_000, "segments": 1000}
+"""What a path's connections must have sent in the period before their retransmit ratio is more than noise, by unit."""
+
+PathFigures = dict[tuple[str, str, str], float]
+"""(source, destination, family) → one figure of the path over the period."""
 
 
 class Exclusion(msgspec.Struct, frozen=True):
@@ -65,14 +68,16 @@ def standing_of_period(
     Raises sqlite3.Error.
     """
     period, found = load(connection, period, lambda series: _cuts(fleet, series, period), path)
-    mtus = _path_mtus(connection, period, path[0] if path else None)
+    source = path[0] if path else None
+    mtus = _path_mtus(connection, period, source)
+    retransmits = _retransmit_ratios(connection, period, source)
     for series in _expected(fleet, period, path):
         found.setdefault(series, SeriesTotals())
     timed = {
         (s.source, s.destination, s.probe, s.family) for s, totals in found.items() if totals.clean.minutes
     }
     rows = [
-        _row(fleet, series, found[series], mtus, period)
+        _row(fleet, series, found[series], (mtus, retransmits), period)
         for series in sorted(found)
         if not _is_redundant(series, timed)
     ]
@@ -81,6 +86,8 @@ def standing_of_period(
 
 def _is_redundant(series: SeriesKey, timed: set[tuple[str, str, str, Family]]) -> bool:
     """A series without times, where none are expected or where another clock has brought some."""
+    if series.probe in PASSIVE_KINDS:
+        return True
     if series.time_source is not TimeSource.NONE:
         return False
     here = (series.source, series.destination, series.probe, series.family)
@@ -98,18 +105,25 @@ def _expected(fleet: Fleet, period: Period, only: tuple[str, str] | None) -> Ite
 
 
 def _row(
-    fleet: Fleet, series: SeriesKey, totals: SeriesTotals, mtus: PathMtus, period: Period
+    fleet: Fleet,
+    series: SeriesKey,
+    totals: SeriesTotals,
+    figures: tuple[PathFigures, PathFigures],
+    period: Period,
 ) -> PathStanding:
     known = series.source in fleet.nodes and series.destination in fleet.nodes
     at = _judged_at(period)
     clean = totals.clean
+    path = (series.source, series.destination, series.family)
+    mtu, retransmit_ratio = (of_paths.get(path) for of_paths in figures)
     measured = Measured(
         clean.rtt,
         clean.judged,
         clean.over_limit,
         clean.outcomes,
         clean.counts,
-        mtus.get((series.source, series.destination, series.family)),
+        None if mtu is None else int(mtu),
+        retransmit_ratio,
     )
     verdict = judge(
         series,
@@ -167,11 +181,30 @@ def _maintenance_of(fleet: Fleet, series: SeriesKey) -> Iterator[Maintenance]:
             yield window
 
 
-def _path_mtus(connection: sqlite3.Connection, period: Period, source: str | None) -> PathMtus:
+def _path_mtus(connection: sqlite3.Connection, period: Period, source: str | None) -> PathFigures:
+    """The smallest path MTU seen, by any probe."""
     held = coverage(connection)
     measures = load_measures(connection, plan(widen(period, held), held), MTU, source)
     return {
-        (key.source, key.destination, key.family): int(totals.low)
+        (key.source, key.destination, key.family): totals.low
         for key, totals in measures.items()
         if totals.low is not None
     }
+
+
+def _retransmit_ratios(connection: sqlite3.Connection, period: Period, source: str | None) -> PathFigures:
+    """Retransmitted ÷ sent by the connections with the peer, as the source's kernel counted; absent below MINIMUM_SENT."""
+    held = coverage(connection)
+    spans = list(plan(widen(period, held), held))
+    ratios: PathFigures = {}
+    for unit, fewest in MINIMUM_SENT.items():
+        sent = load_measures(connection, spans, f"{unit}_sent", source)
+        again = load_measures(connection, spans, f"{unit}_retransmitted", source)
+        retransmitted = {
+            (key.source, key.destination, key.family): totals.value for key, totals in again.items()
+        }
+        for key, totals in sent.items():
+            path = (key.source, key.destination, key.family)
+            if totals.value is not None and totals.value >= fewest and path in retransmitted:
+                ratios[path] = (retransmitted[path] or 0.0) / totals.value
+    return ratios

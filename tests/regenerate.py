@@ -11,7 +11,8 @@ from agent import exporter
 from agent.config import Config
 from agent.exposition import MESH_FAMILIES
 from agent.facts import catalogue
-from agent.kernel_exposition import KERNEL_FAMILIES
+from agent.host_exposition import FAMILIES
+from agent.kernel_exposition import KERNEL_FAMILIES, OWN_GROUP_FAMILIES
 from agent.probes import PROBES
 from exporter_view import view_of_one_peer
 
@@ -57,6 +58,10 @@ MEANINGS = {
     "log.level": "least level that is logged",
     "log.format": "form of a line",
     "peers": "what to probe beside the collector's assignment; an own peer wins over an assigned one of its name",
+    "socket_groups": "TCP connections shown together on /metrics, beside the peers'",
+    "socket_groups[].name": "value of the label group",
+    "socket_groups[].networks": "remote addresses or networks (CIDR), both families; none: any",
+    "socket_groups[].ports": "local or remote ports; none: any",
     "peers[].name": "the peer's name in the fleet file",
     "peers[].ipv4": "address or name; without one the family is not probed",
     "peers[].ipv6": "address or name; without one the family is not probed",
@@ -99,7 +104,11 @@ def metrics_page() -> str:
     lines += ["| name | type | meaning |", "| --- | --- | --- |"]
     lines += [
         f"| `{shown(family.name, family.kind)}` | {family.kind} | {family.help} |"
-        for family in KERNEL_FAMILIES
+        for family in (*KERNEL_FAMILIES, *OWN_GROUP_FAMILIES.values())
+    ]
+    lines += ["", "## The host", "", "| name | type | meaning |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{shown(family.name, family.kind)}` | {family.kind} | {family.help} |" for family, _ in FAMILIES
     ]
     for kind, probe in PROBES.items():
         if not probe.measures:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from agent.wire.assignment import Assignment, Peer, ProbeSpec
 from agent.wire.batch import decode
+from agent.wire.series import PASSIVE_KINDS
 from agent_process import ROOT, AgentProcess, free_port, spooled
 from scripted_collector import ScriptedCollector
 
@@ -232,6 +233,9 @@ async def test_from_assignment_to_batch(tmp_path):
         status, _ = await asyncio.to_thread(agent.stop)
     assert status == 0
     windows = [window for body in server.posted for window in decode(body).windows]
+    kernel = [window for window in windows if window.series.probe == "kernel"]
+    assert {(window.series.source, window.series.destination) for window in kernel} == {("here", "here")}
+    windows = [window for window in windows if window.series.probe not in PASSIVE_KINDS]
     assert {(window.series.source, window.series.destination) for window in windows} == {("here", "mine")}
     assert sum(window.judged for window in windows) == sum(window.rtt.count for window in windows) > 0
     sequences = [decode(body).sequence for body in server.posted]

@@ -127,3 +127,31 @@ def test_one_path_alone_stands_as_it_does_among_all(standing):
     everything = standing(windows)
     alone = standing(windows, path=("ams", "fra"))
     assert alone.rows == (one(everything),)
+
+
+@pytest.mark.parametrize(
+    ("unit", "sent", "again", "ratio", "verdict"),
+    [
+        ("bytes", 600_000, 60_000, 0.1, Verdict.FAIL),
+        ("bytes", 600_000, 600, 0.001, Verdict.PASS),
+        ("segments", 600, 60, 0.1, Verdict.FAIL),
+        ("bytes", 1000, 900, None, Verdict.NO_DATA),
+    ],
+)
+def test_retransmits_of_the_paths_own_connections_are_held_against_the_promise(
+    standing, unit, sent, again, ratio, verdict
+):
+    """What the source's kernel sent to the peer and sent again is summed over the period; little traffic proves nothing."""
+    counted = []
+    for i in range(2):
+        each = window(
+            SeriesKey("ams", "fra", "sockets", Family.IPV4, TimeSource.NONE), DAY + 60 * i, values_ns=[]
+        )
+        each.outcomes, each.counters = {}, {f"{unit}_sent": sent, f"{unit}_retransmitted": again}
+        counted.append(each)
+    more = '\n[[classes]]\nname = "clean"\nretransmit_ratio_max = 0.05\n[[applications]]\nclass = "clean"\nnodes = ["ams", "fra"]\n'
+    found = standing([*minutes(60), *counted], more)
+    row = one(found)
+    (criterion,) = [c for c in row.criteria if c.name == "retransmit_ratio"]
+    assert (criterion.value, criterion.verdict) == (ratio, verdict)
+    assert {row.probe for row in found.rows} == {"tcp"}
