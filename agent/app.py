@@ -13,6 +13,7 @@ from aiohttp import web
 
 from agent import __version__, exporter, log
 from agent.assignment import KeptAssignment, follow
+from agent.captures import Captures
 from agent.clock import SystemClock
 from agent.config import Config, listen_address
 from agent.leases import LeaseWorker
@@ -35,13 +36,14 @@ from agent.spool import Spool
 from agent.stamp.packet import key_of
 from agent.wire.assignment import Assignment
 from agent.wire.lease import MOST_WAIT_SECONDS
+from agent.wire.series import Family
 from agent.wire.settings import ConfigError
 
 _LOG = logging.getLogger("agent.app")
 _LAST_PUSH_SECONDS = 2.0
 _FIXED_WHILE_RUNNING = (
     "node", "state_directory", "collector", "bandwidth", "exporter", "responder", "spool", "window_seconds", "tick_seconds",
-    "resolve_interval_seconds", "socket_groups",
+    "resolve_interval_seconds", "socket_groups", "capture",
 )  # fmt: skip
 
 
@@ -75,6 +77,7 @@ class Agent:
         own_groups = (SocketGroup(group.name, group.networks, group.ports) for group in config.socket_groups)
         root = ProcRoot(Path("/"))
         passive = Passive(self._resolver, self._clock, root, self._counters.read, own_groups)
+        self._captures = self._make_captures(state, runner)
         minutes = Minutes(
             config.node,
             config.window_seconds,
@@ -85,6 +88,7 @@ class Agent:
             self._counters.read,
             self._network.bandwidth.slot.take_seconds,
             lambda *minute: passive.windows.close(config.node, self.view.assignment.peers, *minute),
+            self._captures.feed if self._captures is not None else lambda _: None,
         )
         self.view = exporter.View(
             self._assigned,
@@ -96,8 +100,25 @@ class Agent:
             responder,
             self._make_reflector(),
             passive,
+            captures=self._captures,
             reload_wall_s=time.time(),
         )
+
+    def _make_captures(self, state: Path, runner: Runner) -> Captures | None:
+        if not self._config.capture.enabled:
+            return None
+
+        def hosts_of(destination: str) -> list[str]:
+            peers = (peer for peer in self.view.assignment.peers if peer.name == destination)
+            hosts = (
+                (host, family)
+                for p in peers
+                for host, family in ((p.ipv4, Family.IPV4), (p.ipv6, Family.IPV6))
+            )
+            found = (self._resolver.address(host, family) for host, family in hosts if host is not None)
+            return [address for address in found if address is not None]
+
+        return Captures(self._config.capture, state / "captures", hosts_of, runner.add_event, self._clock)
 
     def _make_link(self, state: Path) -> tuple[Spool | None, Collector | None]:
         """Where windows wait and where they go; nothing without a collector."""
@@ -164,6 +185,8 @@ class Agent:
         yield self.view.minutes.run(self.view.pusher)
         yield _watchdog()
         if self.view.passive is not None:
+            if self._captures is not None:
+                yield self._captures.run()
             yield self.view.passive.run(lambda: self.view.assignment.peers)
             if self._collector is not None:
                 yield self.view.passive.run_facts(self.view.minutes.send_facts)

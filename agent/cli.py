@@ -221,11 +221,10 @@ def _add_inspect(commands: Any) -> None:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     try:
-        data = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
+        with sys.stdin.buffer if arguments.file == "-" else Path(arguments.file).open("rb") as stream:
+            print_json(inspect(arguments.source, stream))
     except OSError as error:
         raise ConfigError(arguments.file, "", f"cannot be read: {error.strerror}") from error
-    try:
-        print_json(inspect(arguments.source, data))
     except ParseError as error:
         print(f"lightfloor-agent: {arguments.file}: {error}", file=sys.stderr)
         return FAILED

@@ -85,6 +85,28 @@ class SocketGroupConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
                 raise ValueError(f"networks: {error}") from None
 
 
+class Capture(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Packet captures taken when a path breaks its limit or zero windows or timeouts grow: headers only, bounded.
+
+    interface: a name (a container's veth too), or `pid:N` for the veth of process N's network namespace. Needs CAP_NET_RAW.
+    """
+
+    enabled: bool = False
+    interface: str = ""
+    seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 30.0
+    interval_seconds: Annotated[float, msgspec.Meta(ge=60, le=86400)] = 1800.0
+    file_bytes: Annotated[int, msgspec.Meta(ge=10_000, le=1_000_000_000)] = 10_000_000
+    disk_bytes: Annotated[int, msgspec.Meta(ge=10_000, le=100_000_000_000)] = 100_000_000
+    packets_per_second: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5_000
+    header_bytes: Annotated[int, msgspec.Meta(ge=60, le=256)] = 128
+
+    def __post_init__(self) -> None:
+        if self.enabled and not self.interface:
+            raise ValueError("interface: name the one to capture on")
+        if self.file_bytes > self.disk_bytes:
+            raise ValueError("disk_bytes has room for at least one file of file_bytes")
+
+
 class Spool(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Closed windows on disk until the collector has them; the oldest go when a bound is reached."""
 
@@ -109,6 +131,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     responder: Responder = Responder()
     bandwidth: Bandwidth = Bandwidth()
     spool: Spool = Spool()
+    capture: Capture = Capture()
     log: Log = Log()
     window_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 60
     tick_seconds: Annotated[float, msgspec.Meta(ge=0.01, le=0.1)] = 0.1

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from agent import __version__, host_exposition, kernel_exposition
+from agent.captures import Captures
 from agent.clock import NS
 from agent.exposition import Exposition
 from agent.ledger import Ledger
@@ -40,6 +41,7 @@ class View:
     responder: Responder | None = None
     reflector: StampReflector | None = None
     passive: Passive | None = None
+    captures: Captures | None = None
     reload_ok: bool = True
     reload_wall_s: float = 0.0
     exposition: Exposition = field(default_factory=Exposition)
@@ -103,6 +105,24 @@ class AgentCollector:
         yield from _push_families(view.pusher)
         yield from _responder_families(view.responder)
         yield from _reflector_families(view.reflector)
+        yield from _capture_families(view.captures)
+
+
+def _capture_families(captures: Captures | None) -> Iterator[Metric]:
+    if captures is None:
+        return
+    taken = CounterMetricFamily(
+        "lightfloor_captures", "Packet captures by how they ended.", labels=["result"]
+    )
+    for result, count in sorted(captures.results.items()):
+        taken.add_metric([result], count)
+    yield taken
+    yield GaugeMetricFamily("lightfloor_capture_disk_bytes", "Captures on disk.", captures.disk_bytes())
+    yield GaugeMetricFamily(
+        "lightfloor_capture_disk_limit_bytes",
+        "What they may take; the oldest go first.",
+        captures.disk_limit_bytes,
+    )
 
 
 def _spool_families(spool: Spool | None, minutes: Minutes) -> Iterator[Metric]:

@@ -5,7 +5,8 @@ raising ParseError. Modules are imported when asked for, so that none of them co
 """
 
 from importlib import import_module
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -51,8 +52,13 @@ SOURCES: dict[str, str] = {
 }
 
 
-def inspect(source: str, data: bytes) -> Any:
-    """The parsed content of data as JSON-ready values. Raises KeyError (unknown source) or ParseError."""
+STREAMED = frozenset({"pcap"})
+"""Sources of any size: their function takes the open file, so that memory does not grow with it."""
+
+
+def inspect(source: str, content: bytes | BinaryIO) -> Any:
+    """The parsed content as JSON-ready values. Raises KeyError (unknown source), ParseError, or the stream's OSError."""
     module, _, function = SOURCES[source].partition(":")
-    result = getattr(import_module(module), function)(data)
+    stream = BytesIO(content) if isinstance(content, bytes) else content
+    result = getattr(import_module(module), function)(stream if source in STREAMED else stream.read())
     return msgspec.to_builtins(result, str_keys=True, order="deterministic", enc_hook=str)

@@ -50,7 +50,7 @@ class Minutes:
     """Turns the ledger's open window into spooled batches. lost_windows: given up because the disk took nothing.
 
     own_test_seconds: for how long a bandwidth test of this node ran since it was last asked. passive_windows: asked
-    once for each minute.
+    once for each minute. watch: sees each minute's windows.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Minutes:
         read_host: Callable[[], Reading],
         own_test_seconds: Callable[[], float] = lambda: 0.0,
         passive_windows: PassiveClose = lambda *_: [],
+        watch: Callable[[list[Window]], None] = lambda _: None,
     ) -> None:
         self._node = node
         self._length_s = length_s
@@ -74,6 +75,7 @@ class Minutes:
         self._read_host = read_host
         self._own_test_seconds = own_test_seconds
         self._passive_windows = passive_windows
+        self._watch = watch
         self._before = read_host()
         self._triggers = Triggers()
         self._held: list[_Closed] = []
@@ -124,6 +126,7 @@ class Minutes:
         self._before = after
         self._minute = minute_at(after.wall_ns, after.mono_ns, self._length_s)
         self._look_closer(windows)
+        self._watch(windows)
         facts, self._facts = self._facts, []
         return _Closed(windows, facts, self._runner.take_events())
 

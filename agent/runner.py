@@ -203,7 +203,9 @@ class Runner:
             self._start_burst({target: job})
         return target is not None
 
-    def add_event(self, destination: str, family: Family, kind: str, detail: Mapping[str, Any]) -> None:
+    def add_event(
+        self, destination: str | None, family: Family | None, kind: str, detail: Mapping[str, Any]
+    ) -> None:
         """Keep it for the next batch, as the wire will show it: what cannot be sent is its maker's error, here."""
         wall_s = max(self._clock.wall_ns(), 0) // NS
         event = Event(wall_s, kind, dict(detail), destination, family)

@@ -38,6 +38,11 @@ PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...]
     ("ratio_to_floor", "P99 divided by the floor.", lambda row: row.ratio_to_floor),
     ("static_inflation", "Own minimum divided by the floor: the route.", lambda row: row.static_inflation),
     ("dynamic_inflation", "P99 divided by the own minimum: queueing.", lambda row: row.dynamic_inflation),
+    (
+        "objective_ratio",
+        "Share of round trips that the SLA wants within the limit.",
+        lambda row: None if row.sla_class is None else row.sla_class.objective,
+    ),
     ("samples", "Round trips measured.", lambda row: row.samples),
     ("judged", "Round trips compared with a limit.", lambda row: row.proof.samples),
     ("over_limit", "Of these, the ones above it.", lambda row: row.over_limit),

@@ -8,7 +8,6 @@ seen where the packets were captured: best at or near the sender, since what was
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from struct import Struct, error
 from typing import Any, BinaryIO
 
@@ -174,9 +173,9 @@ def analyse(stream: BinaryIO, max_flows: int = MAX_FLOWS) -> Capture:
     )
 
 
-def inspect(data: bytes) -> dict[str, Any]:
+def inspect(stream: BinaryIO) -> dict[str, Any]:
     """analyse as plain values."""
-    return asdict(analyse(BytesIO(data)))
+    return asdict(analyse(stream))
 
 
 def _link_name(number: int) -> str:

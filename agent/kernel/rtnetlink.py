@@ -20,6 +20,8 @@ RTMSG = struct.Struct("=8BI")  # family, dst_len, src_len, tos, table, protocol,
 U32 = struct.Struct("=I")
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_GETLINK, RTM_NEWROUTE, RTM_GETROUTE = 16, 18, 24, 26
+RTM_NEWNSID, RTM_GETNSID = 88, 90
+NETNSA_NSID, NETNSA_PID = 1, 2
 NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
 ATTRIBUTE_TYPE_MASK = 0x3FFF  # the upper bits say "nested" and "network byte order"
 AF_UNSPEC, AF_INET, AF_INET6 = 0, 2, 10
@@ -55,6 +57,7 @@ class NetlinkLink:
     """One interface. kind: of a virtual device ("vxlan", "veth"), None for hardware.
 
     underlay_index: the interface that carries a tunnel's packets; underlay_family: of its outer addresses.
+    peer_namespace: this namespace's number for the one that the other end lies in, None for none or this one.
     """
 
     index: int
@@ -65,6 +68,23 @@ class NetlinkLink:
     kind: str | None = None
     underlay_index: int | None = None
     underlay_family: Literal["ipv4", "ipv6"] | None = None
+    peer_namespace: int | None = None
+
+
+def namespace_number_request(sequence: int, pid: int) -> bytes:
+    """RTM_GETNSID: which number this namespace has for that of a process (include/uapi/linux/net_namespace.h)."""
+    body = bytes(4) + ATTRIBUTE.pack(8, NETNSA_PID) + U32.pack(pid)
+    return HEADER.pack(HEADER.size + len(body), RTM_GETNSID, NLM_F_REQUEST, sequence, 0) + body
+
+
+def decode_namespace_number(data: bytes) -> int | None:
+    """The number; None where this namespace has none for it: no interface leads there. Raises ParseError."""
+    for kind, body in messages(data):
+        if kind == RTM_NEWNSID:
+            number = attributes(body[4:]).get(NETNSA_NSID, b"")
+            if len(number) == 4:
+                return None if number == b"\xff" * 4 else U32.unpack(number)[0]
+    raise ParseError(SOURCE, "RTM_NEWNSID", "no number in the answer")
 
 
 def link_dump_request(sequence: int) -> bytes:
@@ -129,6 +149,7 @@ def _link(body: bytes) -> NetlinkLink:
         kind=kind,
         underlay_index=None if IFLA_LINK_NETNSID in found else _u32(link) or None,
         underlay_family=_underlay_family(details, UNDERLAY_ADDRESSES.get(kind or "", ())),
+        peer_namespace=_u32(found.get(IFLA_LINK_NETNSID)),
     )
 
 

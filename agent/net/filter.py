@@ -5,6 +5,7 @@ A raw IPv4 socket's packet begins with the IP header, a raw IPv6 socket's after 
 """
 
 import ipaddress
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _LD_W_ABS, _LD_B_ABS, _RSH = 0x20, 0x30, 0x74
@@ -21,6 +22,7 @@ _WHOLE = 0xFFFF
 _TO_DROP = 0xFF  # replaced by the distance to the last instruction
 _SYN_RST_ACK = 0x16
 _ECHO_REPLY, _ECHO_REPLY_V6 = 0, 129
+_TCP = 6
 
 
 class Instruction(NamedTuple):
@@ -76,6 +78,39 @@ def source_filter(address: str) -> tuple[Instruction, ...]:
     return tuple(
         step._replace(jf=last - at - 1) if step.jf == _TO_DROP else step for at, step in enumerate(program)
     )
+
+
+def tcp_of_hosts_filter(hosts: Sequence[str], keep_bytes: int) -> tuple[Instruction, ...]:
+    """Let through the first bytes of TCP packets from or to any of these literal addresses, or of all without any.
+
+    Raises ValueError for what is no address, and for more hosts than a program has room for (about 20).
+    """
+    addresses = [ipaddress.ip_address(host) for host in hosts]
+    program = [Instruction(_LD_B_ABS, 0, 0, _NETWORK_HEADER), Instruction(_RSH, 0, 0, 4)]
+    for version, protocol_at, ends in ((4, 9, (12, 16)), (6, 6, (8, 24))):
+        checks = [Instruction(_LD_B_ABS, 0, 0, _NETWORK_HEADER + protocol_at)]
+        own = [address.packed for address in addresses if address.version == version]
+        accept = Instruction(_RETURN, 0, 0, keep_bytes)
+        blocks = [_equal(packed, at, accept) for packed in own for at in ends] or [[accept]] * (not addresses)
+        body = [step for block in blocks for step in block]
+        checks += [Instruction(_JEQ, 0, len(body), _TCP), *body, Instruction(_RETURN, 0, 0, 0)]
+        if len(checks) > 255:
+            raise ValueError(f"{len(hosts)} hosts are more than one packet filter has room for")
+        program += [Instruction(_JEQ, 0, len(checks), version), *checks]
+    return (*program, Instruction(_RETURN, 0, 0, 0))
+
+
+def _equal(packed: bytes, at: int, then: Instruction) -> list[Instruction]:
+    """`then` where the packet has these bytes there, in words; what follows is reached otherwise."""
+    words = [int.from_bytes(packed[i : i + 4], "big") for i in range(0, len(packed), 4)]
+    block = [then]
+    for i, word in reversed(list(enumerate(words))):
+        block = [
+            Instruction(_LD_W_ABS, 0, 0, _NETWORK_HEADER + at + 4 * i),
+            Instruction(_JEQ, 0, len(block), word),
+            *block,
+        ]
+    return block
 
 
 def _x_at_payload(has_ip_header: bool) -> Instruction:

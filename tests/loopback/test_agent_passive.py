@@ -19,7 +19,9 @@ async def test_host_counters_and_own_groups_are_on_the_page(tmp_path):
         agent.write(f'[[socket_groups]]\nname = "web"\nnetworks = ["127.0.0.64/26"]\nports = [{port}]\n')
         with agent:
             line = 'lightfloor_group_connections{group="web"}'
-            await asyncio.to_thread(agent.wait_until, lambda: agent.metric(line) == 1, "the end towards the network counted")
+            await asyncio.to_thread(
+                agent.wait_until, lambda: agent.metric(line) == 1, "the end towards the network counted"
+            )
             for name in (
                 'host_cpu_seconds_total{mode="user"}',
                 "host_memory_available_bytes",
