@@ -43,7 +43,7 @@ _LOG = logging.getLogger("agent.app")
 _LAST_PUSH_SECONDS = 2.0
 _FIXED_WHILE_RUNNING = (
     "node", "state_directory", "collector", "bandwidth", "exporter", "responder", "spool", "window_seconds", "tick_seconds",
-    "resolve_interval_seconds", "socket_groups", "capture",
+    "resolve_interval_seconds", "socket_groups", "capture", "tracepoints",
 )  # fmt: skip
 
 
@@ -76,7 +76,9 @@ class Agent:
         runner = Runner(ledger, self._network, self._resolver, self._clock, config.tick_seconds)
         own_groups = (SocketGroup(group.name, group.networks, group.ports) for group in config.socket_groups)
         root = ProcRoot(Path("/"))
-        passive = Passive(self._resolver, self._clock, root, self._counters.read, own_groups)
+        passive = Passive(
+            self._resolver, self._clock, root, self._counters.read, own_groups, tracepoints=config.tracepoints
+        )
         self._captures = self._make_captures(state, runner)
         minutes = Minutes(
             config.node,
@@ -281,6 +283,8 @@ class Agent:
         if self._collector is not None:
             await self._collector.close()
         self._counters.close()
+        if self.view.passive is not None and self.view.passive.tracepoints is not None:
+            self.view.passive.tracepoints.close()
         self._network.close()
 
 

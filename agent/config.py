@@ -132,6 +132,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bandwidth: Bandwidth = Bandwidth()
     spool: Spool = Spool()
     capture: Capture = Capture()
+    tracepoints: bool = False
     log: Log = Log()
     window_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 60
     tick_seconds: Annotated[float, msgspec.Meta(ge=0.01, le=0.1)] = 0.1

@@ -21,6 +21,7 @@ from agent.minutes import Minutes
 from agent.net.listen import listening_socket
 from agent.net.reflect import StampReflector
 from agent.net.respond import Responder
+from agent.net.tracepoints import HostEvents
 from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
@@ -106,6 +107,7 @@ class AgentCollector:
         yield from _responder_families(view.responder)
         yield from _reflector_families(view.reflector)
         yield from _capture_families(view.captures)
+        yield from _tracepoint_families(None if view.passive is None else view.passive.tracepoints)
 
 
 def _capture_families(captures: Captures | None) -> Iterator[Metric]:
@@ -123,6 +125,25 @@ def _capture_families(captures: Captures | None) -> Iterator[Metric]:
         "What they may take; the oldest go first.",
         captures.disk_limit_bytes,
     )
+
+
+def _tracepoint_families(events: HostEvents | None) -> Iterator[Metric]:
+    if events is None:
+        return
+    counted = CounterMetricFamily(
+        "lightfloor_host_events", "Kernel tracepoints of the whole host.", labels=["event"]
+    )
+    for name, count in events.read().items():
+        counted.add_metric([name], count)
+    yield counted
+    lacking = GaugeMetricFamily(
+        "lightfloor_host_events_unavailable",
+        "1 for a tracepoint that this host does not let us count.",
+        labels=["event"],
+    )
+    for name in events.unavailable:
+        lacking.add_metric([name], 1)
+    yield lacking
 
 
 def _spool_families(spool: Spool | None, minutes: Minutes) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from agent.net.procfs import ProcRoot
 from agent.net.resolve import Resolver
 from agent.net.sockets import SocketReader, SocketsUnavailableError
 from agent.net.tcp_counters import TcpCounterReader, TcpReading
+from agent.net.tracepoints import HostEvents
 from agent.passive_windows import PassiveWindows, group_names
 from agent.socket_groups import SocketGroup, own_group_key
 from agent.wire.assignment import Peer
@@ -32,7 +33,7 @@ class Passive:
     """The latest readings. tcp, sockets: None before the first; sockets_problem: why there are none, empty when there are.
 
     host: this host's own counters. windows: what was read since the minute began. own_groups: sockets that the
-    configuration groups by network and port, beside the peers'.
+    configuration groups by network and port, beside the peers'. tracepoints: None unless asked for.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class Passive:
         root: ProcRoot,
         read_host: Callable[[], Reading],
         own_groups: Iterable[SocketGroup] = (),
+        *,
+        tracepoints: bool = False,
     ) -> None:
         self._resolver = resolver
         self._clock = clock
@@ -56,6 +59,7 @@ class Passive:
         self.sockets: SocketReading | None = None
         self.sockets_problem = ""
         self.windows = PassiveWindows()
+        self.tracepoints = HostEvents() if tracepoints else None
 
     async def run(self, peers: Callable[[], Iterable[Peer]]) -> None:
         """Read counters and sockets at each interval, for ever. peers: those of the moment."""

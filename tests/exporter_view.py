@@ -1,10 +1,14 @@
 """What the exporter shows, with every part that an agent can have: for its tests and for docs/metrics.md."""
 
 from agent import exporter
+from agent.captures import Captures
+from agent.config import Capture
 from agent.hostcounters import Reading
 from agent.ledger import Ledger
 from agent.minutes import Minutes
+from agent.net.procfs import ProcRoot
 from agent.net.respond import Responder
+from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
@@ -20,6 +24,15 @@ class QuietReflector:
 
     def __init__(self):
         self.packets = {"answered": 0}
+
+
+class ScriptedEvents:
+    """One tracepoint that can be counted and one that cannot."""
+
+    unavailable = {"tcp_retransmit_events": "no tracefs"}  # noqa: RUF012 - never changed
+
+    def read(self):
+        return {"sendfile_calls": 1}
 
 
 def view_of_one_peer(tmp_path):
@@ -39,6 +52,10 @@ def view_of_one_peer(tmp_path):
     minutes.last_quality = {"steal_ratio": 0.25}
     ledger.expect(SERIES)
     assignment = Assignment("fra", (Peer("nyc", ipv4="192.0.2.1", limit_seconds=0.16, floor_seconds=0.08),))
+    passive = Passive(FixedAddresses(), clock, ProcRoot(tmp_path), lambda: Reading(0, 0))
+    passive.tracepoints = ScriptedEvents()
+    captures = Captures(Capture(), tmp_path / "captures", lambda _: (), lambda *_: None, clock)
+    captures.results["time"] += 1
     return exporter.View(
         assignment,
         ledger,
@@ -48,4 +65,6 @@ def view_of_one_peer(tmp_path):
         Pusher(spool, None),
         Responder("127.0.0.1", 0, 1),
         QuietReflector(),
+        passive,
+        captures,
     )

@@ -58,6 +58,7 @@ MEANINGS = {
     "log.level": "least level that is logged",
     "log.format": "form of a line",
     "peers": "what to probe beside the collector's assignment; an own peer wins over an assigned one of its name",
+    "tracepoints": "count sendfile calls and retransmit events of the whole host; needs CAP_PERFMON, slows every system call by some 40 ns",
     "capture.enabled": "whether packets are captured when a path breaks its limit, or zero windows or timeouts grow",
     "capture.interface": "where: a name, also of a container's veth, or `pid:N` for the veth of process N's network namespace",
     "capture.seconds": "length of a capture",
