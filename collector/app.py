@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler
 from agent import __version__
 from collector import systemd
 from collector.config import CollectorConfig, Server
+from collector.discovery import Discovery
 from collector.exporter import Exporter
 from collector.ingest import Ingest, error_response
 from collector.leasing import LeaseDesk
@@ -110,7 +111,14 @@ def assemble(config: CollectorConfig) -> Parts:
     pages = Pages(database, fleet, standing)
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     application.add_routes(
-        [*ingest.routes(), *leases.routes(), *exporter.routes(), *pages.routes(), *_health(fleet, standing)]
+        [
+            *ingest.routes(),
+            *leases.routes(),
+            *exporter.routes(),
+            *pages.routes(),
+            *Discovery(fleet).routes(),
+            *_health(fleet, standing),
+        ]
     )
     return Parts(database, fleet, standing, leases, application)
 

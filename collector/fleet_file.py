@@ -56,6 +56,7 @@ class Node(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     ipv4: Address | None = None
     ipv6: Address | None = None
     port: Port = 10981
+    metrics_port: Port = 10980
     tags: tuple[Name, ...] = ()
     role: Name | None = None
     image: Text | None = None

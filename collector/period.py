@@ -31,10 +31,14 @@ def parse_time(text: str, now_s: int) -> int:
     return int(seconds)
 
 
-def parse_period(start: str | None, end: str | None, now_s: int) -> Period:
-    """From start to end in whole minutes; by default the last 24 hours, from a whole hour. Raises ValueError."""
+def parse_period(
+    start: str | None, end: str | None, now_s: int, default_seconds: int = DEFAULT_SECONDS
+) -> Period:
+    """From start to end in whole minutes; without a start so long, from a whole hour. Raises ValueError."""
     end_s = -(-parse_time(end, now_s) // MINUTE_S) * MINUTE_S if end else now_s // MINUTE_S * MINUTE_S
-    start_s = parse_time(start, now_s) // MINUTE_S * MINUTE_S if start else trailing(end_s).start_s
+    start_s = (
+        parse_time(start, now_s) // MINUTE_S * MINUTE_S if start else trailing(end_s, default_seconds).start_s
+    )
     if start_s >= end_s:
         raise ValueError(
             f"the period starts at {utc(start_s)} and ends at {utc(end_s)}: nothing lies between"

@@ -9,30 +9,38 @@ import msgspec
 
 from collector.commands import CommandError, add_config_argument
 from collector.config import read_config
-from collector.fleet import read_fleet
+from collector.fleet import Fleet, read_fleet
 from collector.period import parse_period, utc
 from collector.standing import PathStanding, Standing, standing_of_period
-from collector.store.schema import StoreError, open_reader
+from collector.store.schema import DAY_S, StoreError, open_reader
 from collector.text_table import aligned
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    times = "UTC: 2026-03-01, 2026-03-01T12:00, with an offset, -24h, -30d or now"
-    parser.add_argument(
-        "--from", dest="start", metavar="TIME", help=f"{times}; default: 24 hours before --to"
-    )
-    parser.add_argument("--to", dest="end", metavar="TIME", help="likewise; default now")
+    add_period_arguments(parser, days=1)
     parser.add_argument(
         "--json", action="store_true", help="a list of objects, one per path, probe and family"
     )
     add_config_argument(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Prints the table or the JSON. Raises ConfigError, CommandError."""
+def add_period_arguments(parser: argparse.ArgumentParser, days: int) -> None:
+    """--from and --to; days: how long the period is without --from, the same as standing_asked_for is told."""
+    times = "UTC: 2026-03-01, 2026-03-01T12:00, with an offset, -24h, -30d or now"
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="TIME",
+        help=f"{times}; default: {days} {'day' if days == 1 else 'days'} before --to",
+    )
+    parser.add_argument("--to", dest="end", metavar="TIME", help="likewise; default now")
+
+
+def standing_asked_for(arguments: argparse.Namespace, days: int) -> tuple[Fleet, Standing]:
+    """The fleet, and how its paths stand over the period of --from and --to. Raises ConfigError, CommandError."""
     try:
-        period = parse_period(arguments.start, arguments.end, int(time.time()))
+        period = parse_period(arguments.start, arguments.end, int(time.time()), days * DAY_S)
     except ValueError as error:
         raise CommandError(str(error)) from error
     config = read_config(arguments.config)
@@ -43,6 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
         connection.close()
     except (StoreError, sqlite3.Error) as error:
         raise CommandError(str(error)) from error
+    return fleet, standing
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the table or the JSON. Raises ConfigError, CommandError."""
+    _, standing = standing_asked_for(arguments, days=1)
     if arguments.json:
         print(msgspec.json.encode(standing.rows).decode())
     else:

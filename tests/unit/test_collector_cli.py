@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector.cli import COMMANDS, main
+from tests.batches import DAY, MS, batch, series, window
+from tests.small_fleet import fill, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = str(ROOT / "deploy/fleet.example.toml")
@@ -175,3 +177,27 @@ def test_the_version_costs_no_library():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("lightfloor-collector ")
+
+
+def test_calibrate_judges_what_was_recorded(capsys, tmp_path):
+    """Without a CSV the fleet's own measured paths are calibrated; what has too few samples is left out, and said."""
+    windows = [window(start_s=DAY + 60 * i, values_ns=[7 * MS] * 6) for i in range(60)]
+    windows.append(window(series(destination="nyc"), DAY, values_ns=[90 * MS]))
+    config = write_files(tmp_path)
+    fill(tmp_path / "store.db", [batch(windows)], DAY + 86400)
+    asked = ("calibrate", "--from", "2025-10-09", "--to", "2025-10-10", "--config.file", str(config))
+    status, out, err = run(capsys, *asked, "--multiplier", "1.5,2,3", "--allowance", "0,2", "--json")
+    found = json.loads(out)
+    assert (status, err) == (0, "5 of 6 paths left out: fewer than 299 samples or no floor\n")
+    ((pair,), summary) = (
+        found["pairs"],
+        {(line["multiplier"], line["allowance_seconds"]): line["pass_ratio"] for line in found["summary"]},
+    )
+    assert (pair["source"], pair["destination"], pair["tightest"]["multiplier"]) == ("ams", "fra", 2.0)
+    assert summary == {(1.5, 0): 0, (1.5, 0.002): 1, (2, 0): 1, (2, 0.002): 1, (3, 0): 1, (3, 0.002): 1}
+    status, out, _ = run(capsys, *asked)
+    assert status == 0
+    assert "tightest multiplier" in out
+    status, out, err = run(capsys, *asked, "--probe", "udp")
+    assert (status, out) == (2, "")
+    assert "no path has 299 udp samples between 2025-10-09T00:00:00Z" in err
