@@ -1,0 +1,1 @@
+"""The report to a provider: one folder of figures, pages and a signed manifest."""

@@ -1,0 +1,178 @@
+"""The report as HTML and PDF: one self-contained page, drawn from the document alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from collector.report import words
+from collector.report.document import BROKEN, PROVEN, Report, ReportPath
+
+CHART_WIDTH, CHART_HEIGHT = 640, 90
+MOST_CHARTS = 12
+
+
+class PdfUnavailableError(Exception):
+    """WeasyPrint or a library of it is not installed; says which."""
+
+
+def html(report: Report, language: str) -> str:
+    """The whole page; the same bytes for the same document."""
+    environment = Environment(
+        loader=PackageLoader("collector"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = words.TEXTS[language]
+    environment.filters.update(ms=words.milliseconds, percent=words.percent, number=words.number)
+    return environment.get_template("report.html.jinja").render(
+        r=report,
+        t=text,
+        language=language,
+        font=words.FONTS[language],
+        verdict_names=words.VERDICTS[language],
+        month=words.month_name(report.month, language),
+        moment=lambda time_s: words.moment(time_s, report.zone, language),
+        summary=summary(report, language),
+        matrix=_matrix(report),
+        charts=[(path, chart(path)) for path in _worst(report)[:MOST_CHARTS]],
+        week=_week(report),
+        exclusions=_exclusions(report),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A PDF, and the font families that are embedded in it."""
+
+    content: bytes
+    families: frozenset[str]
+
+    @property
+    def has_chinese_font(self) -> bool:
+        """Without one Chinese characters are empty boxes."""
+        return not self.families.isdisjoint(words.FONTS["zh"].split(", "))
+
+
+def pdf(page: str) -> Printed:
+    """The page printed by WeasyPrint; the same bytes for the same page. Raises PdfUnavailableError."""
+    try:
+        from weasyprint import HTML  # noqa: PLC0415 - optional, and slow to import
+    except (ImportError, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise PdfUnavailableError(f"no PDF without WeasyPrint and Pango: {said}") from error
+    document = HTML(string=page).render()
+    content: bytes = document.write_pdf(pdf_identifier=b"lightfloor")
+    return Printed(content, frozenset(font.family for font in document.fonts.values()))
+
+
+def summary(report: Report, language: str) -> list[str]:
+    """What a manager reads first."""
+    text = words.TEXTS[language]
+    proven = sum(report.verdicts.get(verdict, 0) for verdict in PROVEN)
+    broken = sum(report.verdicts.get(verdict, 0) for verdict in BROKEN)
+    lines = [text["kept"].format(passed=proven - broken, proven=proven)]
+    if broken:
+        lines.append(text["broken"].format(broken=broken, proven=proven))
+    unproven = sum(report.verdicts.values()) - proven
+    if unproven:
+        lines.append(text["unproven"].format(count=unproven))
+    worst = _worst(report)
+    if worst:
+        row = worst[0].row
+        shown = {"p99": words.milliseconds(row.p99_seconds), "limit": words.milliseconds(row.limit_seconds)}
+        lines.append(text["worst"].format(source=row.source, destination=row.destination, **shown))
+    excluded = sum(path.row.excluded_minutes for path in report.paths) / 60
+    if excluded:
+        lines.append(text["excluded"].format(hours=words.number(excluded, 1)))
+    return lines
+
+
+def _worst(report: Report) -> list[ReportPath]:
+    """Paths that broke their promise, the one furthest over its limit first."""
+
+    def excess(path: ReportPath) -> float:
+        row = path.row
+        return (row.p99_seconds or 0) / row.limit_seconds if row.limit_seconds else 0
+
+    broken = [path for path in report.paths if path.row.verdict in BROKEN]
+    return sorted(broken, key=lambda path: (-excess(path), path.row.source, path.row.destination))
+
+
+def chart(path: ReportPath) -> str:
+    """P99 by day as an SVG's inner elements: a line with gaps, and the limit."""
+    row, days = path.row, path.days
+    values = [day.p99_seconds for day in days if day.p99_seconds is not None]
+    top = max([*values, row.limit_seconds or 0]) * 1.1 if values else 1
+    step = CHART_WIDTH / max(1, len(days) - 1)
+
+    def y(seconds: float) -> float:
+        return round(CHART_HEIGHT * (1 - seconds / top), 1)
+
+    pieces: list[list[str]] = [[]]
+    for at, day in enumerate(days):
+        if day.p99_seconds is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(f"{round(at * step, 1)},{y(day.p99_seconds)}")
+    lines = [
+        f'<polyline fill="none" stroke="#30527a" stroke-width="1.5" points="{" ".join(points)}"/>'
+        for points in pieces
+        if len(points) > 1
+    ]
+    lines += [
+        f'<circle fill="#30527a" cx="{points[0].split(",")[0]}" cy="{points[0].split(",")[1]}" r="2"/>'
+        for points in pieces
+        if len(points) == 1
+    ]
+    if row.limit_seconds is not None:
+        lines.append(
+            f'<line stroke="#b3261e" stroke-dasharray="4 3" x1="0" x2="{CHART_WIDTH}" y1="{y(row.limit_seconds)}" y2="{y(row.limit_seconds)}"/>'
+        )
+    return "".join(lines)
+
+
+def _matrix(report: Report) -> dict[str, Any]:
+    """Nodes, and the row of each pair by its worst verdict: paths with a proven breach first, then the highest ratio."""
+    nodes = sorted({end for path in report.paths for end in (path.row.source, path.row.destination)})
+    cells: dict[tuple[str, str], ReportPath] = {}
+    for path in report.paths:
+        pair = (path.row.source, path.row.destination)
+        if pair not in cells or _rank(path) > _rank(cells[pair]):
+            cells[pair] = path
+    return {"nodes": nodes, "cells": cells}
+
+
+def _rank(path: ReportPath) -> tuple[bool, float]:
+    return path.row.verdict in BROKEN, path.row.ratio_to_floor or 0
+
+
+def _week(report: Report) -> list[list[dict[str, Any]]]:
+    """Seven rows of 24 cells: ratio over the limit (None without samples) and a shade from 0 to 4."""
+    ratios = [hour.over_limit / hour.judged if hour.judged else None for hour in report.week]
+    bounds = (0.001, 0.01, 0.03, 0.1)
+    cells = [
+        {"ratio": ratio, "shade": None if ratio is None else sum(ratio > bound for bound in bounds)}
+        for ratio in ratios
+    ]
+    return [cells[day * 24 : day * 24 + 24] for day in range(7)]
+
+
+def _exclusions(report: Report) -> list[dict[str, Any]]:
+    """By source and reason, over its paths."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in report.paths:
+        for exclusion in path.row.exclusions:
+            key = (path.row.source, exclusion.reason)
+            entry = found.setdefault(
+                key, {"source": key[0], "reason": key[1], "minutes": 0, "worst": None, "paths": 0}
+            )
+            entry["minutes"] += exclusion.minutes
+            entry["paths"] += 1
+            if exclusion.worst is not None and (
+                entry["worst"] is None or abs(exclusion.worst) > abs(entry["worst"])
+            ):
+                entry["worst"] = exclusion.worst
+    return [found[key] for key in sorted(found)]

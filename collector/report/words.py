@@ -1,0 +1,144 @@
+"""The report's texts in English and Chinese, and numbers and dates in each one's form. Data: no logic but formatting.
+
+Every key stands in both languages with the same placeholders; a test holds that.
+"""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+LANGUAGES = ("en", "zh")
+FONTS = {
+    "en": "DejaVu Sans, sans-serif",
+    "zh": "WenQuanYi Micro Hei, Noto Sans CJK SC, Source Han Sans SC, sans-serif",
+}
+
+TEXTS: dict[str, dict[str, str]] = {
+    "en": {
+        "title": "Network report: {provider}, {month}",
+        "period": "{start} to {end}, times in {zone}",
+        "incomplete": "The month is not over: these figures will change.",
+        "summary": "Summary",
+        "kept": "{passed} of {proven} paths with enough data kept what was promised.",
+        "broken": "{broken} of {proven} paths with enough data broke it.",
+        "unproven": "{count} further paths have no proven verdict: too little data, too close together, or a stated location that cannot be right.",
+        "worst": "Worst path: {source} → {destination}, P99 {p99}, limit {limit}.",
+        "excluded": "{hours} path hours do not count: the measuring host itself disturbed them, or work was announced.",
+        "verdicts": "Verdict of each path",
+        "source": "from", "destination": "to", "probe": "probe", "verdict": "verdict", "p50": "P50", "p99": "P99",
+        "floor": "light in fibre", "limit": "limit", "ratio": "P99 ÷ light", "loss": "loss", "samples": "samples",
+        "over": "over limit", "budget": "allowance left", "excluded_minutes": "excluded min", "reason": "why",
+        "matrix": "All paths at a glance",
+        "matrix_note": "Rows send, columns receive. The number is P99 divided by light in fibre.",
+        "days": "P99 by day against the limit",
+        "days_note": "One line for each path that broke its promise, the worst first; days are UTC. A gap is a day without data.",
+        "week": "When it was slow",
+        "week_note": "Share of samples above the limit by hour of the week in {zone}, over all paths of this report.",
+        "weekdays": "Mon Tue Wed Thu Fri Sat Sun",
+        "criteria": "Loss, availability, MTU and retransmits",
+        "criterion": "promise", "value": "measured", "promised": "promised",
+        "no_criteria": "Nothing but latency was promised on these paths.",
+        "exclusions": "What does not count",
+        "no_exclusions": "Every measured minute counts.",
+        "minutes": "minutes", "worst_figure": "worst",
+        "events": "Changes seen",
+        "no_events": "No route, MTU or certificate change was seen.",
+        "time": "time", "event": "event",
+        "scorecard": "Comparison of providers",
+        "regions": "Comparison of regions",
+        "group": "group", "paths": "paths", "median_ratio": "median P99 ÷ light", "static": "median route inflation", "dynamic": "median queueing inflation",
+        "method": "How it was measured",
+        "method_probe": "An agent on each server opens TCP connections (and sends the other probes named above) at fixed times, whatever the answers. TCP times are the kernel's own, from SYN to SYN-ACK; a connection whose SYN was sent again counts as loss, not as a slow sample.",
+        "method_floor": "Light in fibre: twice the WGS-84 geodesic between the stated places × 1.468 ÷ c, unless a cable length is stated. The limit is a multiple of it plus an allowance.",
+        "method_statistics": "A path passes or fails only where an exact one-sided binomial test at 95% says so; samples that cluster in the same minutes count as fewer. Percentiles come from histograms whose buckets are 2.2% wide, so each is within 1.1% of the exact one.",
+        "method_clock": "Round trips need no common clock. Minutes in which the measuring host's CPU was stolen or throttled, its clock stepped or it ran a bandwidth test are left out and listed above.",
+        "limits": "What these data cannot say",
+        "limits_text": "A round trip does not tell which direction was slow, nor which network on the way; one probe in seconds does not see shorter outages; a path is judged between the stated places, and a wrong place makes its verdict wrong. P99 over several days is not the mean of daily ones.",
+        "raw": "{rows} stored rows, SHA-256 {digest}",
+        "raw_title": "Raw data",
+        "page": "Page",
+    },
+    "zh": {
+        "title": "网络报告：{provider}，{month}",
+        "period": "{start} 至 {end}，时区 {zone}",
+        "incomplete": "本月尚未结束，数字还会变化。",
+        "summary": "摘要",
+        "kept": "数据充足的 {proven} 条路径中，{passed} 条达到承诺。",
+        "broken": "数据充足的 {proven} 条路径中，{broken} 条未达到承诺。",
+        "unproven": "另有 {count} 条路径无法定论：数据太少、距离太近，或所称位置不可能正确。",
+        "worst": "最差路径：{source} → {destination}，P99 {p99}，上限 {limit}。",
+        "excluded": "{hours} 路径小时不计入：测量主机自身受到干扰，或事先公告的维护。",
+        "verdicts": "各路径结论",
+        "source": "起点", "destination": "终点", "probe": "探测", "verdict": "结论", "p50": "P50", "p99": "P99",
+        "floor": "光纤极限", "limit": "上限", "ratio": "P99 ÷ 极限", "loss": "丢包", "samples": "样本",
+        "over": "超限", "budget": "剩余余量", "excluded_minutes": "剔除分钟", "reason": "原因",
+        "matrix": "全部路径一览",
+        "matrix_note": "行为发送方，列为接收方；数字为 P99 除以光纤极限。",
+        "days": "每日 P99 与上限",
+        "days_note": "未达标的路径各一条线，最差在前；按 UTC 日。断开处为无数据的日子。",
+        "week": "何时变慢",
+        "week_note": "本报告全部路径中超过上限的样本比例，按一周各小时统计，时区 {zone}。",
+        "weekdays": "周一 周二 周三 周四 周五 周六 周日",
+        "criteria": "丢包、可用性、MTU 与重传",
+        "criterion": "承诺项", "value": "实测", "promised": "承诺值",
+        "no_criteria": "这些路径只承诺了延迟。",
+        "exclusions": "不计入的时间",
+        "no_exclusions": "全部测得的分钟均计入。",
+        "minutes": "分钟", "worst_figure": "最差值",
+        "events": "观察到的变化",
+        "no_events": "未观察到路由、MTU 或证书变化。",
+        "time": "时间", "event": "事件",
+        "scorecard": "服务商比较",
+        "regions": "地区比较",
+        "group": "分组", "paths": "路径", "median_ratio": "P99 ÷ 极限（中位）", "static": "路由膨胀（中位）", "dynamic": "排队膨胀（中位）",
+        "method": "测量方法",
+        "method_probe": "每台服务器上的代理在固定时刻建立 TCP 连接（并发送上文所列其他探测），与应答快慢无关。TCP 时间取自内核，从 SYN 到 SYN-ACK；重发过 SYN 的连接计为丢包，而不是慢样本。",
+        "method_floor": "光纤极限：所称地点间 WGS-84 测地线长度的两倍 × 1.468 ÷ c，除非另给出光缆长度。上限为其倍数加余量。",
+        "method_statistics": "只有单侧 95% 的精确二项检验成立，路径才判为达标或未达标；集中在同一分钟的样本按更少的独立样本计。百分位数来自桶宽 2.2% 的直方图，与精确值相差不超过 1.1%。",
+        "method_clock": "往返时间不需要共同时钟。测量主机 CPU 被占用或限流、时钟跳变、或正在做带宽测试的分钟不计入，并列于上文。",
+        "limits": "这些数据不能说明什么",
+        "limits_text": "往返时间不能说明哪个方向慢，也不能说明途中哪个网络慢；数秒一次的探测看不到更短的中断；路径按所称地点判断，地点错误则结论错误。多日的 P99 不是每日 P99 的平均。",
+        "raw": "{rows} 行存储数据，SHA-256 {digest}",
+        "raw_title": "原始数据",
+        "page": "第",
+    },
+}  # fmt: skip
+
+VERDICTS = {
+    "en": {
+        "PASS": "kept", "FAIL": "broken", "NOT_PROVEN": "not proven", "NO_DATA": "no data",
+        "UNACHIEVABLE": "cannot be kept", "TOO_CLOSE": "too close", "IMPLAUSIBLE": "location wrong",
+    },
+    "zh": {
+        "PASS": "达标", "FAIL": "未达标", "NOT_PROVEN": "无法定论", "NO_DATA": "无数据",
+        "UNACHIEVABLE": "无法达到", "TOO_CLOSE": "距离太近", "IMPLAUSIBLE": "位置有误",
+    },
+}  # fmt: skip
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """With thousands apart, as both languages write it; a dash for what is not known."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """12.3 ms."""
+    return "–" if seconds is None else f"{seconds * 1e3:,.{1 if seconds >= 0.001 else 3}f} ms"
+
+
+def percent(ratio: float | None, digits: int = 2) -> str:
+    """1.25%."""
+    return "–" if ratio is None else f"{ratio * 100:,.{digits}f}%"
+
+
+def moment(time_s: int, zone: str, language: str) -> str:
+    """A time of the report's zone with its offset."""
+    local = datetime.fromtimestamp(time_s, ZoneInfo(zone))
+    if language == "zh":
+        return f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}"
+    return f"{local.day} {local:%B %Y %H:%M}"
+
+
+def month_name(name: str, language: str) -> str:
+    """October 2026, 2026年10月."""
+    first = datetime.strptime(name, "%Y-%m")  # noqa: DTZ007 - a month has no zone
+    return f"{first.year}年{first.month}月" if language == "zh" else f"{first:%B %Y}"
