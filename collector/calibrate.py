@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from collector.floor import Floor
+from collector.floor import Coordinates, Floor
 from collector.latency import Promise, Verdict, decide_by_values
 
 CONTRACT_DEFAULT = (2.0, 0.0)
@@ -19,13 +19,15 @@ CONTRACT_DEFAULT = (2.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class PairTimes:
-    """One path with its floor and the values measured on it."""
+    """One path with its floor and the values measured on it. from_place, to_place: as stated, None where not asked for."""
 
     source: str
     destination: str
     floor: Floor
     min_seconds: float
     p99_seconds: float
+    from_place: Coordinates | None = None
+    to_place: Coordinates | None = None
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -79,6 +79,8 @@ def _row(header: list[str], fields: list[str], line: str, uncertainty_km: float)
         floor=floor_between(from_place, to_place),
         min_seconds=min_ms / 1000,
         p99_seconds=p99_ms / 1000,
+        from_place=from_place,
+        to_place=to_place,
     )
 
 
