@@ -6,13 +6,16 @@ from functools import lru_cache
 
 import msgspec
 
+from collector.fleet_check import SINGULAR, hint
 from collector.fleet_file import Maintenance, Node
+from collector.period import utc
 from collector.store.schema import DAY_S, MINUTE_S
 from collector.store.tiers import Period
 
 LONGEST_SECONDS = 31 * DAY_S
 """A longer one is a slip of the pen, or a node that belongs out of the fleet file."""
-FLEET_FILE = "fleet file"
+FLEET_FILE, COMMAND, API, CALENDAR = "fleet file", "command", "api", "calendar"
+SCOPES = ("providers", "sites", "nodes")
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +80,53 @@ def check_length(start_s: int, end_s: int) -> None:
     if end_s - start_s > LONGEST_SECONDS:
         days = LONGEST_SECONDS // DAY_S
         raise ValueError(f"longer than {days} days: split it, or take what is gone out of the fleet file")
+
+
+def check_scope(new: Announcement, known: Mapping[str, Iterable[str]]) -> None:
+    """Raises ValueError for a name that is not known. known: "providers", "sites", "nodes" → names."""
+    for kind in SCOPES:
+        for name in getattr(new, kind):
+            if name not in known[kind]:
+                raise ValueError(f"no {SINGULAR[kind]} is called {name}{hint(name, known[kind])}")
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """An announcement as the command and the API show it. Times are UTC; None where not known or not so."""
+
+    id: int | None
+    start: str
+    end: str
+    reason: str
+    providers: tuple[str, ...]
+    sites: tuple[str, ...]
+    nodes: tuple[str, ...]
+    whole_fleet: bool
+    origin: str
+    added: str | None
+    added_by: str | None
+    late: bool | None
+    removed: str | None
+    removed_by: str | None
+
+
+def listed(each: Announcement) -> Listed:
+    """The announcement in the words of the API."""
+    return Listed(
+        id=each.id,
+        start=utc(each.start_s),
+        end=utc(each.end_s),
+        reason=each.reason,
+        providers=each.providers,
+        sites=each.sites,
+        nodes=each.nodes,
+        whole_fleet=each.whole_fleet,
+        origin=each.origin,
+        added=None if each.added_s is None else utc(each.added_s),
+        added_by=each.added_by,
+        late=each.late,
+        removed=None if each.removed_s is None else utc(each.removed_s),
+        removed_by=each.removed_by,
+    )
 
 
 class Announced:

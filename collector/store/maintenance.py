@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from collector.maintenance import Announcement, check_length
+from collector.maintenance import SCOPES, Announcement, check_length
 from collector.store.tiers import Period
 
 _COLUMNS = "id, start_s, end_s, reason, scope, origin, uid, added_s, added_by, removed_s, removed_by"
-SCOPES = ("providers", "sites", "nodes")
 
 
 class UnknownMaintenanceError(KeyError):
