@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 
 from agent import __version__
 from collector import systemd
+from collector.api.maintenance import MaintenanceApi
 from collector.api.paths import PathsApi
 from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
@@ -124,6 +125,7 @@ def assemble(config: CollectorConfig) -> Parts:
                 [
                     *ingest.operations(),
                     *leases.operations(),
+                    *MaintenanceApi(database, fleet).operations(),
                     *PathsApi(questions, fleet).operations(),
                     *Discovery(fleet).operations(),
                 ]

@@ -129,16 +129,24 @@ def listed(each: Announcement) -> Listed:
     )
 
 
+def listing(stated: Iterable[Maintenance], kept: Iterable[Announcement], period: Period) -> list[Listed]:
+    """What the fleet file states and what the store keeps, as far as it touches the period, in order of time."""
+    all_of_it = [*map(of_fleet_file, stated), *kept]
+    return [listed(each) for each in _in_order(all_of_it, period)]
+
+
+def _in_order(announcements: Iterable[Announcement], period: Period) -> list[Announcement]:
+    touching = (a for a in announcements if a.start_s < period.end_s and a.end_s > period.start_s)
+    return sorted(touching, key=lambda a: (a.start_s, a.end_s, a.reason, a.id or 0))
+
+
 class Announced:
     """What was announced within a period, by path."""
 
     def __init__(
         self, announcements: Iterable[Announcement], nodes: Mapping[str, Node], period: Period
     ) -> None:
-        within = sorted(
-            (a for a in announcements if a.start_s < period.end_s and a.end_s > period.start_s),
-            key=lambda a: (a.start_s, a.end_s, a.reason, a.id or 0),
-        )
+        within = _in_order(announcements, period)
         self.period = period
         self._all = tuple(within)
         self._by_node = {

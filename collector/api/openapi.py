@@ -11,7 +11,7 @@ from collector.problem import MEDIA_TYPE, Problem
 
 PATH = "/v1/openapi.json"
 REFERENCE = "#/components/schemas/{name}"
-AGENT, OPERATOR = "agentToken", "basic"
+AGENT, OPERATOR_TOKEN, OPERATOR = "agentToken", "operatorToken", "basic"
 
 Document = dict[str, Any]
 
@@ -41,6 +41,11 @@ def document(operations: Sequence[Operation], version: str) -> Document:
             "schemas": {name: _tidy(schema) for name, schema in sorted(schemas.items())},
             "securitySchemes": {
                 AGENT: {"type": "http", "scheme": "bearer", "description": "a node's token, from `enroll`"},
+                OPERATOR_TOKEN: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "an operator's token, from `maintenance operator`",
+                },
                 OPERATOR: {
                     "type": "http",
                     "scheme": "basic",
@@ -61,7 +66,7 @@ def _operation(
     described: Document = {
         "operationId": _identifier(operation),
         "summary": operation.summary,
-        "security": [{AGENT: []}] if operation.token else [{}, {OPERATOR: []}],
+        "security": _security(operation),
         "parameters": [_parameter(operation, name, schema) for name, schema in properties.items()],
         "responses": _responses(operation, schema_of, problem),
     }
@@ -69,6 +74,12 @@ def _operation(
         content = {operation.body_media: {"schema": schema_of[_key(operation.body)]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _security(operation: Operation) -> list[Document]:
+    if operation.token:
+        return [{OPERATOR_TOKEN if operation.operator else AGENT: []}]
+    return [{}, {OPERATOR: []}]
 
 
 def _identifier(operation: Operation) -> str:

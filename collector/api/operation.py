@@ -41,7 +41,7 @@ class Operation:
 
     parameters, body, answer: types that msgspec has a JSON schema of; body None: there is none. media: of the answer.
     refusals: status → when it is given, beside 400 for parameters and 401 where authentication is asked for.
-    token: agents' own, by their bearer token. handler: the aiohttp handler, which does as is described here.
+    token: authenticated by a bearer token of its own: an agent's or, where operator says so, an operator's. handler: the aiohttp handler, which does as is described here.
     """
 
     method: str
@@ -56,6 +56,7 @@ class Operation:
     status: int = 200
     refusals: dict[int, str]
     token: bool = False
+    operator: bool = False
 
     def route(self) -> web.RouteDef:
         """For web.Application.add_routes."""
@@ -113,12 +114,7 @@ def post(
 
     async def handle(request: web.Request) -> web.Response:
         asked = parameters_of(request, parameters)
-        if request.content_type != JSON:
-            raise ProblemError(415, f"Content-Type: {JSON} is needed")
-        try:
-            given = msgspec.json.decode(await request.read(), type=body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise ProblemError(422, f"body: {_plain(error)}") from error
+        given = await body_of(request, body)
         return await json_answer(request, await handler(asked, given), 201)
 
     known = {
@@ -173,6 +169,16 @@ def parameters_of(request: web.Request, kind: type[P]) -> P:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise ProblemError(400, _plain(error)) from error
+
+
+async def body_of(request: web.Request, kind: type[B]) -> B:
+    """The request's JSON body. Raises ProblemError, 415 or 422."""
+    if request.content_type != JSON:
+        raise ProblemError(415, f"Content-Type: {JSON} is needed")
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(422, f"body: {_plain(error)}") from error
 
 
 def _plain(error: Exception) -> str:

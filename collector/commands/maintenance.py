@@ -25,7 +25,7 @@ from collector.maintenance import (
     check_length,
     check_scope,
     listed,
-    of_fleet_file,
+    listing,
 )
 from collector.period import parse_period, parse_time, utc
 from collector.store.maintenance import (
@@ -133,9 +133,7 @@ def _list(store: Path, fleet: Fleet, arguments: argparse.Namespace, now_s: int) 
         connection.close()
     except (ValueError, StoreError, sqlite3.Error) as error:
         raise CommandError(str(error)) from error
-    stated = map(of_fleet_file, fleet.maintenance)
-    within = [each for each in stated if each.start_s < period.end_s and each.end_s > period.start_s]
-    rows = [listed(each) for each in sorted([*within, *kept], key=lambda each: (each.start_s, each.id or 0))]
+    rows = listing(fleet.maintenance, kept, period)
     print(msgspec.json.encode(rows).decode() if arguments.json else _for_people(rows, period))
     return 0
 

@@ -1,11 +1,15 @@
-"""The command `maintenance` on a store on disk."""
+"""Announced work by command, on a store on disk, and over the API of a running collector."""
 
 import json
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from batches import batch, window
 from collector.cli import main
+from collector_process import CollectorProcess, free_port
 from tests.small_fleet import fill, maintenance, write_files
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -128,3 +132,97 @@ def test_an_operators_token_is_shown_once_and_can_be_taken_away(ask):
     status, out, _ = ask("operator", "ada")
     assert (status, len(out.splitlines()[-1])) == (0, 43)
     assert [ask("operator", "ada", "--revoke")[0] for _ in range(2)] == [0, 1]
+
+
+def call(url, method, token=None, body=None, content_type="application/json"):
+    """(status, decoded body)."""
+    headers = {"Content-Type": content_type} | ({"Authorization": f"Bearer {token}"} if token else {})
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data, headers, method=method), timeout=10
+        ) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+@pytest.fixture
+def collector(tmp_path, capsys):
+    """A running collector with an operator's and a node's token."""
+    config = write_files(tmp_path)
+    node = fill(
+        tmp_path / "store.db",
+        [batch([window(start_s=int(NOW.timestamp()) // 60 * 60 - 600)])],
+        int(NOW.timestamp()),
+    )
+    main(("maintenance", "operator", "ada", "--config.file", str(config)))
+    token = capsys.readouterr().out.splitlines()[-1]
+    process = CollectorProcess(config, free_port()).wait("/-/ready")
+    process.tokens, process.maintenance = (token, node), f"{process.url}/v1/maintenance"
+    yield process
+    process.end()
+
+
+WORK = {"start": (NOW - timedelta(hours=1)).isoformat(), "end": LATER, "reason": "router", "nodes": ["ams"]}
+
+
+def test_an_operator_announces_and_withdraws_and_a_restart_forgets_nothing(collector, tmp_path):
+    """What is announced is out of the next answer of /v1/sla, under the operator's name, also after a kill."""
+    token, _ = collector.tokens
+    status, added = call(collector.maintenance, "POST", token, WORK)
+    assert (status, added["added_by"], added["origin"], added["late"]) == (201, "ada", "api", True)
+    collector.kill()
+    again = CollectorProcess(collector.config, free_port()).wait("/-/ready")
+    listed = json.loads(again.get("/v1/maintenance")[1])
+    assert listed == [added]
+    (row,) = [
+        r
+        for r in json.loads(again.get("/v1/sla?from=-2h")[1])
+        if (r["source"], r["destination"]) == ("ams", "fra")
+    ]
+    assert (row["samples"], row["exclusions"][0]["added_by"], row["maintenance_minutes"] >= 60) == (
+        0,
+        "ada",
+        True,
+    )
+    one = f"{again.url}/v1/maintenance/{added['id']}"
+    assert call(one, "DELETE", token)[1]["removed_by"] == "ada"
+    assert call(one, "DELETE", token)[0] == 404
+    (row,) = [
+        r
+        for r in json.loads(again.get("/v1/sla?from=-2h")[1])
+        if (r["source"], r["destination"]) == ("ams", "fra")
+    ]
+    assert (row["samples"], row["exclusions"]) == (1, [])
+    assert [r["removed_by"] for r in json.loads(again.get("/v1/maintenance?removed=1")[1])] == ["ada"]
+    again.end()
+
+
+def test_only_an_operator_may_announce(collector):
+    """Neither nobody nor a measured node takes time out of a verdict."""
+    _, node = collector.tokens
+    for token in (None, node, "x"):
+        assert call(collector.maintenance, "POST", token, WORK)[0] == 401
+        assert call(f"{collector.maintenance}/1", "DELETE", token)[0] == 401
+    assert json.loads(collector.get("/v1/maintenance")[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"nodes": []}, 422, "whole_fleet"),
+        ({"whole_fleet": True}, 422, "whole_fleet"),
+        ({"nodes": ["amz"]}, 422, "did you mean ams?"),
+        ({"end": "2099-01-01T00:00:00Z"}, 422, "longer than 31 days"),
+        ({"end": "2026-01-01T00:00:00"}, 422, "end"),
+        ({"reason": "  "}, 422, "reason"),
+        ({"until": 1}, 422, "until"),
+    ],
+)
+def test_a_wrong_body_is_refused_in_one_line(collector, change, status, words):
+    """And nothing is announced."""
+    found = call(collector.maintenance, "POST", collector.tokens[0], WORK | change)
+    assert (found[0], words in found[1]["detail"]) == (status, True)
+    assert json.loads(collector.get("/v1/maintenance")[1]) == []
