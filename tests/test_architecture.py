@@ -47,7 +47,7 @@ RULES = (
         "pure modules have no world",
         (
             "agent.kernel", "agent.wire", "agent.advice", "agent.facts", "agent.stamp", "agent.ledger", "agent.schedule",
-            "agent.quality", "agent.exposition", "agent.hostcounters", "collector.floor", "collector.sla",
+            "agent.quality", "agent.exposition", "agent.protobuf", "agent.hostcounters", "collector.floor", "collector.sla",
             "collector.advice",
         ),
         WORLD,
