@@ -20,6 +20,7 @@ from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
 from collector.ingest import Ingest, error_response
+from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
 from collector.logs import AccessLogger
@@ -117,6 +118,7 @@ def assemble(config: CollectorConfig) -> Parts:
             *exporter.routes(),
             *pages.routes(),
             *Discovery(fleet).routes(),
+            *Joining(config.enroll).routes(),
             *_health(fleet, standing),
         ]
     )
