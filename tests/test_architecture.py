@@ -78,7 +78,7 @@ RULES = (
 HOMES = {
     "subprocess": ("agent.net.process",),
     "aiohttp": (
-        "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases",
+        "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases", "agent.selftest.link",
         "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.discovery", "collector.joining.routes", "collector.exporter", "collector.app", "collector.logs",
     ),
     "prometheus_client": ("agent.exporter", "agent.app", "collector.exporter", "collector.app"),
