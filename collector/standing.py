@@ -67,7 +67,7 @@ def standing_of_period(
 
     Raises sqlite3.Error.
     """
-    period, found = load(connection, period, lambda series: _cuts(fleet, series, period), path)
+    period, found = load(connection, period, lambda series: cuts_of(fleet, series, period), path)
     source = path[0] if path else None
     mtus = _path_mtus(connection, period, source)
     retransmits = _retransmit_ratios(connection, period, source)
@@ -158,7 +158,7 @@ def _exclusions(fleet: Fleet, series: SeriesKey, totals: SeriesTotals, period: P
             yield Exclusion(f"maintenance: {window.reason}", round((end_s - start_s) / MINUTE_S))
 
 
-def _cuts(fleet: Fleet, series: SeriesKey, period: Period) -> list[Period]:
+def cuts_of(fleet: Fleet, series: SeriesKey, period: Period) -> list[Period]:
     """Announced maintenance of a series within the period, in whole minutes."""
     cuts = []
     for window in _maintenance_of(fleet, series):
