@@ -144,6 +144,25 @@ def events_of_path(
     ]
 
 
+def latest_events(
+    connection: sqlite3.Connection, kind: str, period: Period
+) -> dict[tuple[str, str, str], tuple[int, StoredEvent]]:
+    """(source, destination, family) → how many events of this kind its path had in the period, and the latest."""
+    rows = connection.execute(
+        "SELECT node.name, max(time_s), destination, family, detail, count(*)"  # bare columns are of the row with the maximum
+        " FROM event JOIN node ON node.id = event.node WHERE kind = ? AND time_s >= ? AND time_s < ?"
+        " AND destination IS NOT NULL AND family IS NOT NULL GROUP BY event.node, destination, family",
+        (kind, period.start_s, period.end_s),
+    )
+    return {
+        (node, destination, family): (
+            count,
+            StoredEvent(node, time_s, kind, destination, family, msgspec.json.decode(detail)),
+        )
+        for node, time_s, destination, family, detail, count in rows
+    }
+
+
 def _bounded(value: Any, what: str) -> str:
     text = msgspec.json.encode(value)
     if len(text) > MOST_DETAIL_BYTES:
