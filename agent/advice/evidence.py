@@ -65,8 +65,8 @@ class PathEvidence:
     answered: int = 0
     lost: int = 0
     min_ns: int | None = None
-    p50_ns: int | None = None
-    p99_ns: int | None = None
+    p50_ns: float | None = None
+    p99_ns: float | None = None
     floor_ns: int | None = None
     limit_ns: int | None = None
     path_mtu_bytes: int | None = None
@@ -82,12 +82,12 @@ class PathEvidence:
     cwnd_segments: float | None = None
     throughput_bits_per_second: float | None = None
     delivery_rate_bits_per_second: float | None = None
-    loaded_p50_ns: int | None = None
+    loaded_p50_ns: float | None = None
     route_changes: int | None = None
     route_changed_s: int | None = None
     tls_protocol: str | None = None
     peer_certificate_key: str | None = None
-    tls_handshake_p50_ns: int | None = None
+    tls_handshake_p50_ns: float | None = None
     tls_resumed: bool | None = None
     closed_port: str | None = None
     nat: bool | None = None
@@ -217,7 +217,7 @@ class Evidence:
             raise NotKnown("paths: none was measured")
         return self.paths
 
-    def longest_ns(self) -> int:
+    def longest_ns(self) -> float:
         """The largest median round trip of any path. Raises NotKnown."""
         medians = [path.p50_ns for path in self.paths if path.p50_ns is not None]
         if not medians:
