@@ -7,10 +7,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from agent.advice.advise import Advice
 from agent.advice.evidence import Evidence
 from agent.advice.finding import Finding
 from collector.advice.effect import LEAST_HOURS_AFTER
-from collector.advice.fleet import NodeAdvice, advise_fleet
+from collector.advice.fleet import advise_fleet
 from collector.advice.fleet_findings import effect_finding
 from collector.effects import AFTER_SECONDS, effect_of_change, recent_changes
 from collector.fleet import Fleet
@@ -27,7 +28,7 @@ class FleetAdvice:
     """Every node's advice over a period, and the evidence that it stands on."""
 
     period: Period
-    nodes: tuple[NodeAdvice, ...]
+    nodes: tuple[Advice, ...]
     evidence: Mapping[str, Evidence]
 
 

@@ -1,9 +1,9 @@
 """All advice for a fleet: every node's own rules, and what only the whole fleet shows, settled together. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from agent.advice.advise import Undecided, advise
+from agent.advice.advise import Advice, advise
 from agent.advice.evidence import Evidence, PathEvidence
 from agent.advice.finding import WORST_FIRST, Finding
 from collector.advice.drift import Comparison, Member, compare, siblings_of
@@ -18,18 +18,9 @@ LEAST_P99_SAMPLES = 100
 LEAST_STAR_NODES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAdvice:
-    """What is advised for one node, gravest first, and which rules its evidence could not decide."""
-
-    node: str
-    findings: tuple[Finding, ...]
-    undecided: tuple[Undecided, ...]
-
-
 def advise_fleet(
     fleet: Fleet, evidence: Mapping[str, Evidence], effects: Iterable[Finding] = ()
-) -> list[NodeAdvice]:
+) -> list[Advice]:
     """Advice for each node that has sent anything, in order of name. effects: findings on changes of the past."""
     own: dict[str, list[Finding]] = {}
     for finding in (*effects, *_fleet_findings(fleet, evidence)):
@@ -37,12 +28,11 @@ def advise_fleet(
     advices = []
     for node, known in sorted(evidence.items()):
         if known.facts or known.paths or known.kernel or node in own:
-            advice = advise(known, also=own.get(node, ()))
-            advices.append(NodeAdvice(node, advice.findings, advice.undecided))
+            advices.append(advise(known, also=own.get(node, ())))
     return advices
 
 
-def findings_of(advices: Iterable[NodeAdvice]) -> list[Finding]:
+def findings_of(advices: Iterable[Advice]) -> list[Finding]:
     """All findings of all nodes, gravest first."""
     found = [finding for advice in advices for finding in advice.findings]
     return sorted(found, key=lambda each: (WORST_FIRST.index(each.severity), each.node, each.id))

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.advice.finding import LANGUAGES, Finding, Language, Severity, change_text, undo_text
+from agent.advice.advise import Advice
+from agent.advice.apply import files_to_apply
+from agent.advice.finding import LANGUAGES, Finding, Language
+from agent.advice.text import as_text
 from collector.advice.drift import Comparison
 from collector.advice.fleet import comparison_of, findings_of
 from collector.advising import FleetAdvice, advice_of_period
@@ -28,21 +31,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--node", metavar="NODE", help="of this node only, in full")
     parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="DIR",
+        help="with --node: write a sysctl.d file, a shell script and an Ansible playbook there",
+    )
+    parser.add_argument(
         "--compare", metavar="NODE", help="in which facts this node differs from its healthy siblings"
     )
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="default %(default)s")
+    parser.add_argument(
+        "--lang", dest="language", choices=LANGUAGES, default="en", help="default %(default)s"
+    )
     add_period_arguments(parser, days=1)
     parser.add_argument("--json", action="store_true", help="a list of findings; with --compare one object")
     add_config_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints findings, gravest first; 1 where one is a warning or worse. Raises ConfigError, CommandError."""
+    """Prints findings, gravest first. Raises ConfigError, CommandError."""
     now_s = int(time.time())
     try:
         period = parse_period(arguments.start, arguments.end, now_s, DAY_S)
     except ValueError as error:
         raise CommandError(str(error)) from error
+    if arguments.write is not None and arguments.node is None:
+        raise CommandError("--write needs --node NODE: the files are of one node")
     config = read_config(arguments.config)
     fleet = read_fleet(Path(config.fleet.path))
     for option in ("node", "compare"):
@@ -51,30 +64,31 @@ def run(arguments: argparse.Namespace) -> int:
             raise CommandError(f"--{option} {name}: no node of {config.fleet.path} has this name")
     try:
         connection = open_reader(Path(config.store.path))
-        status = _answer(arguments, connection, fleet, period, now_s)
+        _answer(arguments, connection, fleet, period, now_s)
         connection.close()
-    except (StoreError, sqlite3.Error) as error:
+    except (StoreError, sqlite3.Error, OSError) as error:
         raise CommandError(str(error)) from error
-    return status
+    return 0
 
 
 def _answer(
     arguments: argparse.Namespace, connection: sqlite3.Connection, fleet: Fleet, period: Period, now_s: int
-) -> int:
+) -> None:
     language: Language = arguments.language
     if arguments.compare is not None:
         found = comparison_of(fleet, evidence_of_nodes(connection, fleet, period), arguments.compare)
         print(msgspec.json.encode(found).decode() if arguments.json else _comparison(found, language))
-        return 0
+        return
     advice = advice_of_period(connection, fleet, period, now_s)
+    if arguments.write is not None:
+        _write(advice, arguments.node, arguments.write)
     findings = [finding for finding in findings_of(advice.nodes) if arguments.node in (None, finding.node)]
     if arguments.json:
         print(msgspec.json.encode([finding.as_json(language) for finding in findings]).decode())
     elif arguments.node is None:
         print(_overview(advice, findings, language))
     else:
-        print(_in_full(advice, arguments.node, findings, language))
-    return 1 if any(finding.severity is not Severity.INFO for finding in findings) else 0
+        print(_in_full(advice, arguments.node, language))
 
 
 def _overview(advice: FleetAdvice, findings: list[Finding], language: Language) -> str:
@@ -87,41 +101,20 @@ def _overview(advice: FleetAdvice, findings: list[Finding], language: Language) 
     return f"{said}\n{aligned(('severity', 'node', 'rule', 'finding'), rows)}"
 
 
-def _in_full(advice: FleetAdvice, node: str, findings: list[Finding], language: Language) -> str:
+def _in_full(advice: FleetAdvice, node: str, language: Language) -> str:
     own = next((each for each in advice.nodes if each.node == node), None)
-    if own is None:
-        return f"{node}: it has sent nothing"
-    parts = [_finding(finding, language) for finding in findings]
-    if not parts:
-        parts = [f"{node}: nothing found"]
-    if own.undecided:
-        rows = [(each.rule, each.missing) for each in own.undecided]
-        parts.append(f"Not decided, for want of evidence:\n{aligned(('rule', 'missing'), rows)}")
-    return "\n\n".join(parts)
+    return f"{node}: it has sent nothing" if own is None else as_text(own, language, undecided=True)
 
 
-def _finding(finding: Finding, language: Language) -> str:
-    words = finding.words[language]
-    lines = [
-        f"{finding.severity.value.upper()} {finding.id} on {finding.node}: {words.title}",
-        words.what,
-        words.why,
-        *(f"  {each.name} = {each.value} ({each.source}{_when(each.time_s)})" for each in finding.evidence),
-    ]
-    named = (
-        ("change", change_text(finding.steps, language)),
-        ("undo", undo_text(finding.steps, language)),
-        ("effect", words.effect),
-        ("risk", words.risk),
-        ("not if", words.unless),
-        *(("note", getattr(note, language)) for note in finding.notes),
-        ("source", finding.source),
-    )
-    return "\n".join([*lines, *(f"{name}: {text}" for name, text in named if text)])
-
-
-def _when(time_s: int | None) -> str:
-    return "" if time_s is None else f", {utc(time_s)}"
+def _write(advice: FleetAdvice, node: str, folder: Path) -> None:
+    """The files to apply, into a folder that is made if need be. Raises OSError."""
+    own = next((each for each in advice.nodes if each.node == node), Advice(node, (), ()))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files_to_apply(own).items():
+        aside = folder / f".{name}.tmp"
+        aside.write_text(text)
+        aside.chmod(0o755 if name.endswith(".sh") else 0o644)
+        aside.replace(folder / name)
 
 
 def _comparison(found: Comparison, language: Language) -> str:
