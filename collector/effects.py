@@ -15,8 +15,9 @@ from agent.wire.series import ANSWERED, LOST, TimeSource
 from collector.advice.effect import HOUR_S, Effect, Figure, Outcome, effects_of, outcome_of
 from collector.advice.likelihood import IGNORED
 from collector.fleet import Fleet
+from collector.maintenance import Announced
 from collector.period import utc
-from collector.standing import cuts_of
+from collector.standing import announced_in
 from collector.store.evidence import load_fact_changes
 from collector.store.measures import MeasureKey, MeasureTotals, load_measure_steps
 from collector.store.query import coverage, load_steps, measured_paths
@@ -80,8 +81,11 @@ def effect_of_change(
     )
     others = {change.node for change in changes if change.node != node}
     touched, controls = _paths(measured_paths(connection), node, others)
+    announced = announced_in(connection, fleet, period)
     effects = effects_of(
-        _by_figure(connection, fleet, period, touched), _by_figure(connection, fleet, period, controls), at_s
+        _by_figure(connection, announced, period, touched),
+        _by_figure(connection, announced, period, controls),
+        at_s,
     )
     return ChangeEffect(
         node,
@@ -120,18 +124,20 @@ def _paths(
 
 
 def _by_figure(
-    connection: sqlite3.Connection, fleet: Fleet, period: Period, paths: Iterable[tuple[str, str]]
+    connection: sqlite3.Connection, announced: Announced, period: Period, paths: Iterable[tuple[str, str]]
 ) -> dict[Figure, list[Mapping[int, float]]]:
     found: dict[Figure, list[Mapping[int, float]]] = {figure: [] for figure in Figure}
     for path in paths:
-        for tracks in (_timed(connection, fleet, period, path), _counted(connection, period, path)):
+        for tracks in (_timed(connection, announced, period, path), _counted(connection, period, path)):
             for figure, track in tracks.items():
                 if track:
                     found[figure].append(track)
     return found
 
 
-def _timed(connection: sqlite3.Connection, fleet: Fleet, period: Period, path: tuple[str, str]) -> Tracks:
+def _timed(
+    connection: sqlite3.Connection, announced: Announced, period: Period, path: tuple[str, str]
+) -> Tracks:
     """P50, P99 and loss by hour, of the path's series with most samples; hours of announced maintenance left out."""
     _, steps = load_steps(connection, period, HOUR_S, *path)
     timed = {
@@ -141,11 +147,9 @@ def _timed(connection: sqlite3.Connection, fleet: Fleet, period: Period, path: t
     }
     if not timed:
         return {}
-    series, hours = max(
-        sorted(timed.items()), key=lambda item: sum(totals.rtt.count for totals in item[1].values())
-    )
+    hours = max(timed.values(), key=lambda hours: sum(totals.rtt.count for totals in hours.values()))
     found: Tracks = defaultdict(dict)
-    cuts = cuts_of(fleet, series, period)
+    cuts = announced.cuts(*path)
     for start_s, totals in hours.items():
         if not any(cut.start_s < start_s + HOUR_S and start_s < cut.end_s for cut in cuts):
             for figure, value in _figures(totals):

@@ -11,7 +11,7 @@ from agent.advice.evidence import Counted, Evidence, PathEvidence
 from agent.wire.batch import Fact
 from agent.wire.series import ANSWERED, LOST, Outcome, SeriesKey
 from collector.fleet import Fleet
-from collector.standing import cuts_of
+from collector.standing import announced_in
 from collector.store.evidence import StoredEvent, latest_events, load_facts
 from collector.store.measures import MeasureKey, MeasureTotals, load_measure_sums, load_measures
 from collector.store.query import coverage, load
@@ -81,7 +81,7 @@ def _facts(connection: sqlite3.Connection, fleet: Fleet) -> dict[str, dict[str, 
 
 
 def _stored(connection: sqlite3.Connection, fleet: Fleet, period: Period) -> _Stored:
-    period, loaded = load(connection, period, lambda series: cuts_of(fleet, series, period))
+    period, loaded = load(connection, period, announced_in(connection, fleet, period).cuts)
     held = coverage(connection)
     spans = plan(widen(period, held), held)
     series: dict[PathKey, dict[str, SeriesTotals]] = defaultdict(dict)

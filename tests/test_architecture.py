@@ -79,7 +79,7 @@ HOMES = {
     "subprocess": ("agent.net.process",),
     "aiohttp": (
         "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases",
-        "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.discovery", "collector.exporter", "collector.app", "collector.logs",
+        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.exporter", "collector.app", "collector.logs",
     ),
     "prometheus_client": ("agent.exporter", "agent.app", "collector.exporter", "collector.app"),
     "socket": ("agent.net", "collector.systemd"),
