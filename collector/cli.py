@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("how many measured pairs would keep which limit", "collector.commands.calibrate"),
     "audit": ("which stated locations cannot be true", "collector.commands.audit"),
     "report": ("a provider's month as a signed folder", "collector.commands.report"),
+    "advise": ("what is wrong, what to change, and why", "collector.commands.advise"),
+    "effect": ("whether a change on a node helped its paths", "collector.commands.effect"),
     "plan": ("bandwidth tests, their bytes and their price, before any runs", "collector.commands.plan"),
     "check-config": ("whether collector.toml and fleet.toml are right", "collector.commands.check_config"),
 }
