@@ -25,6 +25,7 @@ from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
 from collector.ingest import Ingest
+from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
 from collector.logs import AccessLogger
@@ -123,6 +124,7 @@ def assemble(config: CollectorConfig) -> Parts:
         [
             *exporter.routes(),
             *pages.routes(),
+            *Joining(config.enroll).routes(),
             *_health(fleet, standing),
             *api_routes(
                 [

@@ -114,7 +114,7 @@ set_parameter() {
 
 # do_step NUMBER
 do_step() {
-    if "step_$1_check" >/dev/null 2>&1; then
+    if check_step "$1" >/dev/null 2>&1; then
         printf 'already: step %s\n' "$1"
         return
     fi
@@ -122,7 +122,7 @@ do_step() {
         printf 'would run: step %s\n' "$1"
         return
     fi
-    if "step_$1_run"; then
+    if run_step "$1"; then
         printf '%s\n' "$1" >> "$state/steps"
     else
         failed=1
@@ -135,7 +135,7 @@ undo_step() {
     if [ "$dry" = yes ]; then
         printf 'would undo: step %s\n' "$1"
     else
-        "step_$1_undo" || failed=1
+        reverse_step "$1" || failed=1
     fi
 }
 
@@ -193,13 +193,9 @@ def shell_script(advice: Advice) -> str:
     lines += ["write_parameters() {", "    cat <<'END'"]
     lines += [f"{step.key} = {step.value}" for _, step in sysctls]
     lines += ["END", "}", ""]
-    for number, (finding, step) in enumerate(commands, 1):
-        lines += [
-            f"# {finding.id}: {_one_line(finding.words['en'].title)}",
-            f"step_{number}_check() {{ {step.check or 'false'}; }}",
-            f"step_{number}_run() {{ {step.run}; }}",
-            f"step_{number}_undo() {{ {step.undo or 'true'}; }}",
-        ]
+    lines += _cases("check_step", [(finding, step.check or "false") for finding, step in commands])
+    lines += _cases("run_step", [(finding, step.run) for finding, step in commands])
+    lines += _cases("reverse_step", [(finding, step.undo or "true") for finding, step in commands])
     lines += ["apply_all() {"]
     lines += [f"    set_parameter {step.key} {shlex.quote(step.value)}" for _, step in sysctls]
     lines += [f"    do_step {number}" for number in range(1, len(commands) + 1)]
@@ -207,6 +203,14 @@ def shell_script(advice: Advice) -> str:
     lines += [f"    undo_step {number}" for number in range(len(commands), 0, -1)]
     lines += ["    true", "}"]
     return "\n".join(lines) + _SCRIPT_FUNCTIONS.replace("%FILE%", SYSCTL_NAME)
+
+
+def _cases(name: str, commands: list[tuple[Finding, str]]) -> list[str]:
+    """A function that runs the command of the step whose number it is given."""
+    lines = [f"{name}() {{", "    case $1 in"]
+    for number, (finding, command) in enumerate(commands, 1):
+        lines.append(f"        {number}) {command} ;; # {finding.id}")
+    return [*lines, "        *) return 1 ;;", "    esac", "}", ""]
 
 
 _PLAYBOOK_HEAD = """\
