@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent import __version__
 from collector import systemd
+from collector.api.budget import BudgetApi
 from collector.api.maintenance import MaintenanceApi
 from collector.api.paths import PathsApi
 from collector.api.routes import api_routes
@@ -105,7 +107,8 @@ def assemble(config: CollectorConfig) -> Parts:
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
-    standing = LiveStanding(database, fleet, time.time)
+    zone = ZoneInfo(config.budget.time_zone)
+    standing = LiveStanding(database, fleet, time.time, zone)
     ingest = Ingest(
         database,
         fleet.assignment,
@@ -127,6 +130,7 @@ def assemble(config: CollectorConfig) -> Parts:
                 [
                     *ingest.operations(),
                     *leases.operations(),
+                    *BudgetApi(questions, fleet, zone).operations(),
                     *MaintenanceApi(database, fleet).operations(),
                     *PathsApi(questions, fleet).operations(),
                     *Discovery(fleet).operations(),
