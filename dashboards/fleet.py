@@ -26,6 +26,7 @@ NOW = (
         "none",
         Query(f"count by (verdict) (lightfloor_sla_verdict{{{SERIES}}} == 1)", "{{verdict}}"),
         width=12,
+        words=VERDICTS,
     ),
     figure(
         "Agents that answer",
@@ -146,6 +147,7 @@ OVER_TIME = (
         "none",
         Query(f"count by (verdict) (lightfloor_sla_verdict{{{SERIES}}} == 1)", "{{verdict}}"),
         stacked=True,
+        words=VERDICTS,
     ),
     lines(
         "Loss by provider of the source",

@@ -3,6 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ZERO, GREEN, RED, YELLOW, Query, figure, lines
+from dashboards.promql import highest
 from dashboards.tables import Column, rows
 
 NODE = 'node=~"$node"'
@@ -15,6 +16,12 @@ PATH_OF_ROW = link_to(
 
 def _of_paths(metric: str) -> str:
     return f"max by ({PATH}) (lightfloor_{metric}{{{NODE}}})"
+
+
+def _changed(metric: str) -> str:
+    """Only the paths whose figure changed in the period shown; of all of them nobody could read the lines."""
+    window = f"lightfloor_{metric}{{{NODE}}}[$__range] @ end()"
+    return f"{_of_paths(metric)} and max by ({PATH}) (changes({window})) > 0"
 
 
 NOW = (
@@ -78,44 +85,52 @@ TABLE = (
 
 OVER_TIME = (
     lines(
-        "Path MTU",
-        "A step down is a tunnel or another route that came between; every larger packet is lost until all have learnt of it.",
+        "Paths by MTU",
+        "How many paths carry packets of how many bytes. A tunnel that comes between moves some to a smaller size.",
+        "none",
+        Query(f'count_values("bytes", {_of_paths("path_mtu_bytes")})', "{{bytes}} bytes"),
+        stacked=True,
+    ),
+    lines(
+        "Paths by hops",
+        "How many paths have how many hops, routers and the destination, as probe trace counts them.",
+        "none",
+        Query(f'count_values("hops", {_of_paths("route_hops")})', "{{hops}} hops"),
+        stacked=True,
+    ),
+    lines(
+        "MTUs that changed",
+        "Paths whose MTU changed in the period shown. After a step down every larger packet is lost until all have learnt of it.",
         "bytes",
-        Query(_of_paths("path_mtu_bytes"), NAME),
+        Query(_changed("path_mtu_bytes"), NAME),
         lowest=None,
     ),
     lines(
-        "Hops",
-        "Routers and the destination, as probe trace counts them.",
+        "Routes that changed in length",
+        "Paths whose number of hops changed in the period shown. The collector's page has every change of a route.",
         "none",
-        Query(_of_paths("route_hops"), NAME),
+        Query(_changed("route_hops"), NAME),
         lowest=None,
     ),
     lines(
-        "TTL of requests at the destination",
-        "A step is another route there (probe udp).",
+        "TTLs that changed",
+        "Hops left as packets arrive (probe udp), where it changed in the period shown: another route, and in which direction.",
         "none",
-        Query(_of_paths("udp_ttl_forward"), NAME),
-        lowest=None,
-    ),
-    lines(
-        "TTL of replies here",
-        "A step is another route back (probe udp).",
-        "none",
-        Query(_of_paths("udp_ttl"), NAME),
+        Query(_changed("udp_ttl_forward"), NAME + " there"),
+        Query(_changed("udp_ttl"), NAME + " back"),
         lowest=None,
     ),
     lines(
         "Lossy legs",
-        "Fixed source ports that lose more than chance explains: one of several parallel links is bad (probe syn).",
+        "Fixed source ports that lose more than chance explains: one of several parallel links is bad (probe syn). The twenty highest.",
         "none",
-        Query(_of_paths("syn_lossy_legs"), NAME),
+        Query(highest(_of_paths("syn_lossy_legs")), NAME),
     ),
     lines(
         "Loss of the worst leg",
-        "Loss ratio of the fixed source port that loses most.",
+        "Loss ratio of the fixed source port that loses most. The twenty highest.",
         "percentunit",
-        Query(_of_paths("syn_worst_leg_loss_ratio"), NAME),
+        Query(highest(_of_paths("syn_worst_leg_loss_ratio")), NAME),
         thresholds=((None, GREEN), (0.05, RED)),
     ),
 )

@@ -3,7 +3,7 @@
 A panel has width and height in Grafana's grid of 24 columns; board.py gives it its place and its id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import common as build_common
@@ -18,6 +18,9 @@ from dashboards.variables import DATASOURCE
 GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY = "green", "yellow", "orange", "red", "purple", "blue", "text"
 Thresholds = Sequence[tuple[float | None, str]]
 """(from which value, colour), ascending; the first from None, minus infinity."""
+
+Words = Mapping[str, tuple[str, str]]
+"""A name or value → what is shown in its place, and its colour."""
 
 NEUTRAL: Thresholds = ((None, GREY),)
 GOOD_IS_ONE: Thresholds = ((None, RED), (1, GREEN))
@@ -43,8 +46,12 @@ def lines(
     stacked: bool = False,
     lowest: float | None = 0,
     link: tuple[str, str] | None = None,
+    words: Words | None = None,
 ) -> dashboard.Panel:
-    """Values over time. thresholds are drawn as lines; lowest: the axis begins there at the latest; link: (title, URL)."""
+    """Values over time. thresholds are drawn as lines; lowest: the axis begins there at the latest; link: (title, URL).
+
+    words: for series of these names.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -78,6 +85,8 @@ def lines(
         )
     if link is not None:
         panel.data_links([link_of(*link)])
+    for name, shown in (words or {}).items():
+        panel.override_by_name(name, _named(*shown))
     return panel.build()
 
 
@@ -92,8 +101,12 @@ def figure(
     height: int = 4,
     decimals: int | None = None,
     only_name: bool = False,
+    words: Words | None = None,
 ) -> dashboard.Panel:
-    """One large number of the moment, or one per series; only_name: the series' name in its place. No data is shown as such."""
+    """One large number of the moment, or one per series. No data is shown as such.
+
+    only_name: the series' name in the number's place; words: for series of these names.
+    """
     panel = (
         stat.Panel()
         .title(title)
@@ -112,6 +125,8 @@ def figure(
     )
     if decimals is not None:
         panel.decimals(decimals)
+    for name, shown in (words or {}).items():
+        panel.override_by_name(name, _named(*shown))
     return panel.build()
 
 
@@ -156,6 +171,11 @@ def target(
     )
     made = made.instant() if instant else made.range()
     return made.format(PromQueryFormat.TABLE) if as_table else made
+
+
+def _named(text: str, colour: str) -> list[dashboard.DynamicConfigValue]:
+    fixed = {"mode": "fixed", "fixedColor": colour}
+    return [dashboard.DynamicConfigValue("displayName", text), dashboard.DynamicConfigValue("color", fixed)]
 
 
 def _text_mode(query: Query, only_name: bool) -> common.BigValueTextMode:

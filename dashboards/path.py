@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GREEN, ORANGE, PURPLE, RED, YELLOW, Query, buckets, figure, lines
-from dashboards.promql import MORE_EXACT, UNSENT, distribution, loss, mean, quantile
+from dashboards.promql import MORE_EXACT, UNSENT, VERDICTS, distribution, loss, mean, quantile
 
 SERIES = 'node="$node",destination="$destination",probe="$probe",family="$family"'
 BACK = 'node="$destination",destination="$node",probe="$probe",family="$family"'
@@ -19,6 +19,7 @@ VERDICT = (
         "none",
         Query(f"max by (verdict) (lightfloor_sla_verdict{{{JUDGED}}} == 1)", "{{verdict}}"),
         only_name=True,
+        words=VERDICTS,
     ),
     figure(
         "P99",

@@ -3,19 +3,19 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ZERO, GREEN, ORANGE, RED, YELLOW, Query, figure, lines
-from dashboards.promql import VERDICTS, with_provider
+from dashboards.promql import VERDICTS, highest, with_provider
 from dashboards.tables import Column, rows
 
-JUDGED = 'source=~"$node"'
-PATH = "source, destination, probe, family"
+JUDGED = 'source=~"$node",probe="$probe",family="$family"'
+PATH = "source, destination"
 BUDGET: tuple[tuple[float | None, str], ...] = ((None, RED), (0, YELLOW), (0.25, GREEN))
 BURN: tuple[tuple[float | None, str], ...] = ((None, GREEN), (1, YELLOW), (6, ORANGE), (14.4, RED))
 PATH_OF_ROW = link_to(
     "path",
     node="${__data.fields[0]}",
     destination="${__data.fields[1]}",
-    probe="${__data.fields[2]}",
-    family="${__data.fields[3]}",
+    probe="${probe}",
+    family="${family}",
 )
 
 
@@ -30,9 +30,10 @@ def _paths(verdicts: str) -> str:
 
 def _burn(window: str) -> str:
     """How many times faster than allowed the slow round trips of this window came, by path."""
-    over = f'path:lightfloor_over_limit:ratio_rate{window}{{node=~"$node"}}'
+    series = 'node=~"$node",probe="$probe",family="$family"'
+    over = f"path:lightfloor_over_limit:ratio_rate{window}{{{series}}}"
     allowed = "path:lightfloor_slow_allowed:ratio"
-    return f"topk(10, {over} / on (node, destination, probe, family) group_left () {allowed})"
+    return highest(f"{over} / on (node, destination, probe, family) group_left () {allowed}")
 
 
 PROVIDERS = (
@@ -73,7 +74,7 @@ PATHS = (
         "Paths, least budget first",
         "The last 24 hours of every path: the objective is the share of round trips that the class wants within the limit; "
         "a path whose budget is overdrawn is not failed before that is proven.",
-        {"source": "From", "destination": "To", "probe": "Probe", "family": "Family", "verdict": "Verdict"},
+        {"source": "From", "destination": "To", "verdict": "Verdict"},
         (
             Column("Budget left", "percentunit", _of_paths("budget_remaining_ratio"), BUDGET),
             Column("Objective", "percentunit", _of_paths("objective_ratio")),
@@ -120,17 +121,17 @@ BUDGETS = (
     ),
     lines(
         "Burn rate, one hour",
-        "How many times faster than allowed slow round trips came, the ten fastest paths. 14.4 for an hour is an alert: "
+        "How many times faster than allowed slow round trips came, the twenty fastest paths. 14.4 for an hour is an alert: "
         "a month's allowance would last two days. Minutes that the host spoiled are still in it.",
         "none",
-        Query(_burn("1h"), "{{node}} → {{destination}} {{probe}} {{family}}"),
+        Query(_burn("1h"), "{{node}} → {{destination}}"),
         thresholds=BURN,
     ),
     lines(
         "Burn rate, one day",
         "The same over a day; above 3 is an alert, above 1 the month's allowance will not last.",
         "none",
-        Query(_burn("1d"), "{{node}} → {{destination}} {{probe}} {{family}}"),
+        Query(_burn("1d"), "{{node}} → {{destination}}"),
         thresholds=BURN,
     ),
     lines(
@@ -151,7 +152,13 @@ BOARD = Board(
     "sla",
     "Provider SLA and budget",
     "What each provider promised and what it kept. A path counts for the provider of its source.",
-    (variables.provider(), variables.region(), variables.nodes("Source")),
+    (
+        variables.provider(),
+        variables.region(),
+        variables.nodes("Source"),
+        variables.probe(),
+        variables.family(),
+    ),
     (Row("Providers", PROVIDERS), Row("Paths", PATHS), Row("Budget", BUDGETS)),
     span="now-24h",
 )

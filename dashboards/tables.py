@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import common as build_common
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.models import common, dashboard
 
-from dashboards.panels import Query, Thresholds, link_of, ref_of, steps, target
+from dashboards.panels import Query, Thresholds, Words, link_of, ref_of, steps, target
 from dashboards.variables import DATASOURCE
 
 
@@ -29,7 +29,7 @@ def rows(
     *,
     sort: str,
     descending: bool = True,
-    words: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
+    words: Mapping[str, Words] | None = None,
     link: tuple[str, str] | None = None,
     width: int = 24,
     height: int = 10,
@@ -138,7 +138,7 @@ def _property(name: str, value: object) -> dashboard.DynamicConfigValue:
     return dashboard.DynamicConfigValue(name, value)
 
 
-def _mapping(words: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:
+def _mapping(words: Words) -> dashboard.ValueMap:
     return dashboard.ValueMap(
         {
             value: dashboard.ValueMappingResult(text=text, color=colour, index=index)

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import dashboard
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GREEN, RED, Query, lines
+from dashboards.promql import highest
 
 NODE = 'node=~"$node"'
 PEER = 'node=~"$node",destination=~"$destination"'
@@ -32,8 +33,8 @@ def _netstat(title: str, description: str, **counters: str) -> dashboard.Panel:
 
 def _peers(title: str, description: str, unit: str, metric: str, **options: Any) -> dashboard.Panel:
     """A figure of the connections from each chosen node to each chosen destination."""
-    query = Query(f"max by (node, destination) (lightfloor_peer_{metric})", PAIR)
-    return lines(title, description, unit, query, **options)
+    query = Query(highest(f"max by (node, destination) (lightfloor_peer_{metric})"), PAIR)
+    return lines(title, f"{description} The twenty highest.", unit, query, **options)
 
 
 RETRANSMITS = (

@@ -72,4 +72,8 @@ class View:
         answer = self._prometheus.get("query_range", query=expression, start=now - 60, end=now, step=5)[
             "result"
         ]
-        return [series["metric"] for series in answer if any(value != "NaN" for _, value in series["values"])]
+        return [
+            series["metric"]
+            for series in answer
+            if "histograms" in series or any(value != "NaN" for _, value in series["values"])
+        ]

@@ -20,7 +20,7 @@ class Prometheus:
     listen: HOST:PORT of its API. base: where the test finds that. start: as subprocess.Popen, for one in a namespace.
     """
 
-    def __init__(self, folder, collector_port, listen, *, base=None, start=subprocess.Popen):
+    def __init__(self, folder, collector_port, listen, *, base=None, start=subprocess.Popen, flags=()):
         self._base = base or f"http://{listen}"
         document = yaml.safe_load((SHIPPED / "prometheus.example.yml").read_text())
         document["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -35,7 +35,7 @@ class Prometheus:
         (folder / "prometheus.yml").write_text(yaml.safe_dump(document))
         command = [
             "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address={listen}",
+            f"--web.listen-address={listen}", *flags,
         ]  # fmt: skip
         with (folder / "prometheus.log").open("wb") as log:
             self.process = start(command, stdout=log, stderr=log)

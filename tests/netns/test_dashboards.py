@@ -42,9 +42,10 @@ MAY_BE_EMPTY = {
     "lightfloor_bandwidth_jitter_seconds": "leased tests are TCP; an agent's own peers may ask for UDP",
     "lightfloor_qperf_loss_ratio": "leased qperf tests measure latency only",
     "lightfloor_qperf_bits_per_second": "leased qperf tests measure latency only",
+    "@ end()": "no path changed",
     "lightfloor_incidents_open": "nothing is wrong",
 }
-"""Metric → why a query of it may give nothing in a healthy fleet."""
+"""Part of a query → why a query of it may give nothing in a healthy fleet."""
 
 LATE = (
     "lightfloor_sla_p99_seconds",
@@ -74,7 +75,7 @@ while True:
 
 @contextmanager
 def observed(folder):
-    """(deployment, Prometheus) of five cities: two test their bandwidth, two others have a connection that sends."""
+    """(deployment, Prometheus, another with native histograms) of five cities: two test their bandwidth, two others have a connection that sends."""
     with (
         five_cities() as cities,
         deployed(
@@ -91,29 +92,38 @@ def observed(folder):
         newyork.popen([sys.executable, "-c", SINK])
         time.sleep(1)
         cities.world["frankfurt"].popen([sys.executable, "-c", SOURCE, newyork.address])
-        base = f"http://{cities.management.node_address}:9090"
-        start = cities.collector.popen
-        with Prometheus(folder / "prometheus", 10990, "0.0.0.0:9090", base=base, start=start) as prometheus:
+        with (
+            prometheus_in(cities, folder / "classic", 9090) as classic,
+            prometheus_in(cities, folder / "native", 9091, "--enable-feature=native-histograms") as native,
+        ):
             for late in LATE:
-                prometheus.until(late, 120)
+                classic.until(late, 120)
             time.sleep(5)  # rates need a second scrape of what came last
-            yield deployment, prometheus
+            yield deployment, classic, native
+
+
+def prometheus_in(cities, folder, port, *flags):
+    """A Prometheus beside the collector."""
+    base = f"http://{cities.management.node_address}:{port}"
+    return Prometheus(folder, 10990, f"0.0.0.0:{port}", base=base, start=cities.collector.popen, flags=flags)
 
 
 def test_every_query_of_every_dashboard_has_data(tmp_path):
     """Nothing is empty that is not said to be; each name of a series is made of labels it has; links lead to a page."""
-    with observed(tmp_path) as (deployment, prometheus):
+    with observed(tmp_path) as (deployment, prometheus, native):
         problems, excused = [], set()
         for uid, document in documents().items():
-            view = View(document, prometheus)
+            view, with_native = View(document, prometheus), View(document, native)
             problems += [f"{uid}: no choice of {name}" for name, found in view.options.items() if not found]
             for panel, target in queries(document):
-                excuses = {metric for metric in MAY_BE_EMPTY if re.search(rf"\b{metric}\b", target["expr"])}
+                excuses = {part for part in MAY_BE_EMPTY if part in target["expr"]}
                 excused |= excuses
                 found = view.ask(target)
                 where = f"{uid}: {panel['title']}: {view.filled(target['expr'])}"
                 if not found and not excuses:
                     problems.append(f"{where}: nothing")
+                if "_bucket" in target["expr"] and not excuses and not with_native.ask(target):
+                    problems.append(f"{where}: nothing with native histograms")
                 if any(set(named_labels(panel, target)) - set(labels) for labels in found):
                     problems.append(
                         f"{where}: not every series has {named_labels(panel, target)}: {found[0]}"
