@@ -151,6 +151,7 @@ class _OwnMetrics:
         build = GaugeMetricFamily("lightfloor_build_info", "1, with the version.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
+        yield self._of_fleet()
         yield from self._of_ingest()
         yield from self._of_leases()
         yield from self._of_store()
@@ -165,6 +166,17 @@ class _OwnMetrics:
             "When the fleet file was last read well.",
             self._fleet.last_good_wall_s,
         )
+
+    def _of_fleet(self) -> Metric:
+        fleet = self._fleet.current
+        info = GaugeMetricFamily(
+            "lightfloor_node_info",
+            "1, with what the fleet file says of a node; region is empty where its site has none.",
+            labels=["node", "provider", "site", "region"],
+        )
+        for name, node in sorted(fleet.nodes.items()):
+            info.add_metric([name, node.provider, node.site, fleet.sites[node.site].region or ""], 1)
+        return info
 
     def _of_leases(self) -> Iterator[Metric]:
         tests = CounterMetricFamily(

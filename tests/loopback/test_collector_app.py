@@ -194,6 +194,8 @@ async def test_metrics_parse_in_both_formats_and_say_how_each_path_stands(tmp_pa
         assert "process_resident_memory_bytes" in families
         assert families["lightfloor_store_writable"].samples[0].value == 1
         assert families["lightfloor_node_last_batch_timestamp_seconds"].samples[0].value == NOW
+        about = [sample.labels for sample in families["lightfloor_node_info"].samples]
+        assert {"node": "ams", "provider": "alpha", "site": "amsterdam", "region": "eu"} in about
 
 
 @pytest.mark.debian
