@@ -10,20 +10,27 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent import __version__
 from collector import systemd
+from collector.api.budget import BudgetApi
+from collector.api.maintenance import MaintenanceApi
+from collector.api.paths import PathsApi
+from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
-from collector.ingest import Ingest, error_response
+from collector.ingest import Ingest
 from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
 from collector.logs import AccessLogger
+from collector.problem import ProblemError, error_response
+from collector.questions import Questions
 from collector.store.database import Database
 from collector.store.retention import Retention
 from collector.store.schema import DAY_S
@@ -100,7 +107,8 @@ def assemble(config: CollectorConfig) -> Parts:
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
-    standing = LiveStanding(database, fleet, time.time)
+    zone = ZoneInfo(config.budget.time_zone)
+    standing = LiveStanding(database, fleet, time.time, zone)
     ingest = Ingest(
         database,
         fleet.assignment,
@@ -109,17 +117,25 @@ def assemble(config: CollectorConfig) -> Parts:
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
     exporter = Exporter(database, fleet, standing, ingest, leases)
-    pages = Pages(database, fleet, standing)
+    questions = Questions(database)
+    pages = Pages(questions, fleet, standing)
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     application.add_routes(
         [
-            *ingest.routes(),
-            *leases.routes(),
             *exporter.routes(),
             *pages.routes(),
-            *Discovery(fleet).routes(),
             *Joining(config.enroll).routes(),
             *_health(fleet, standing),
+            *api_routes(
+                [
+                    *ingest.operations(),
+                    *leases.operations(),
+                    *BudgetApi(questions, fleet, zone).operations(),
+                    *MaintenanceApi(database, fleet).operations(),
+                    *PathsApi(questions, fleet).operations(),
+                    *Discovery(fleet).operations(),
+                ]
+            ),
         ]
     )
     return Parts(database, fleet, standing, leases, application)
@@ -194,9 +210,11 @@ def _health(fleet: LiveFleet, standing: LiveStanding) -> list[web.RouteDef]:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line of JSON for programs; a bug's traceback goes to the log and never to a client."""
+    """A problem document for programs; a bug's traceback goes to the log and never to a client."""
     try:
         return await handler(request)
+    except ProblemError as error:
+        return error_response(error.status, str(error))
     except web.HTTPException as error:
         if error.status < 400 or not request.path.startswith(("/v1/", "/-/")):
             raise

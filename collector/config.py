@@ -8,6 +8,7 @@ import msgspec
 
 from agent.wire.assignment import Port
 from agent.wire.settings import ConfigError, decode_toml
+from collector.period import zone_named
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36500)]
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -81,6 +82,15 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("decompressed_bytes must be at least body_bytes")
 
 
+class Budget(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Error budgets. time_zone: IANA name, of the calendar month on pages and /metrics."""
+
+    time_zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        zone_named(self.time_zone)
+
+
 class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What is logged and how."""
 
@@ -102,6 +112,7 @@ class CollectorConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     fleet: FleetFile = FleetFile()
     enroll: Enroll = Enroll()
     limits: Limits = Limits()
+    budget: Budget = Budget()
     log: Log = Log()
 
 

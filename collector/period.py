@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from collector.store.schema import DAY_S, HOUR_S, MINUTE_S
 from collector.store.tiers import Period
@@ -35,9 +36,13 @@ def parse_period(
     start: str | None, end: str | None, now_s: int, default_seconds: int = DEFAULT_SECONDS
 ) -> Period:
     """From start to end in whole minutes; without a start so long, from a whole hour. Raises ValueError."""
-    end_s = -(-parse_time(end, now_s) // MINUTE_S) * MINUTE_S if end else now_s // MINUTE_S * MINUTE_S
+    end_s = (
+        -(-parse_time(end, now_s) // MINUTE_S) * MINUTE_S if end is not None else now_s // MINUTE_S * MINUTE_S
+    )
     start_s = (
-        parse_time(start, now_s) // MINUTE_S * MINUTE_S if start else trailing(end_s, default_seconds).start_s
+        parse_time(start, now_s) // MINUTE_S * MINUTE_S
+        if start is not None
+        else trailing(end_s, default_seconds).start_s
     )
     if start_s >= end_s:
         raise ValueError(
@@ -51,6 +56,14 @@ def parse_period(
 def trailing(end_s: int, seconds: int = DEFAULT_SECONDS) -> Period:
     """The time up to end_s, from the whole hour before: its start then needs no minute rows."""
     return Period(max(0, (end_s - seconds) // HOUR_S * HOUR_S), max(end_s, 1))
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA time zone. Raises ValueError that says what would be right."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone; Asia/Shanghai, Europe/Berlin or UTC is") from None
 
 
 def utc(time_s: int) -> str:

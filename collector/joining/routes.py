@@ -11,8 +11,8 @@ from pathlib import Path
 from aiohttp import web
 
 from collector.config import Enroll
-from collector.ingest import error_response
 from collector.joining.line import SCRIPT_PATH, certificates
+from collector.problem import error_response
 
 _PYTHON = re.compile(r"3\.[0-9]{1,2}")
 _ARCHITECTURE = re.compile(r"[a-z0-9]{1,16}")
