@@ -15,6 +15,7 @@ from agent import __version__
 from agent.advice.finding import LANGUAGES, WORST_FIRST, Finding, change_text, undo_text
 from agent.wire.series import TimeSource
 from collector import chart
+from collector.budget import PathBudget, State
 from collector.live import LiveFleet, LiveStanding
 from collector.live_advice import LiveAdvice
 from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
@@ -97,6 +98,12 @@ class Pages:
             family=family,
             silent=quiet,
             advised=_by_severity(self._advice.latest.findings) if self._advice.latest else {},
+            burning=[budget for budget in snapshot.budgets if budget.burning],
+            unheard=[
+                budget
+                for budget in snapshot.budgets
+                if budget.state is State.SILENT and budget.source in known - {node.name for node in quiet}
+            ],
             never=sorted(fleet.nodes.keys() - known),
             dense=len(matrix.heads) >= DENSE_NODES,
             severity=SEVERITY,
@@ -124,6 +131,7 @@ class Pages:
             "path.html.jinja",
             path=timeline,
             charts=_charts(timeline),
+            budgets=self._budgets(source, destination),
             outcomes=[_outcomes(timeline, row) for row in timeline.standing],
             time_sources=TIME_SOURCES,
             chosen=chosen,
@@ -149,6 +157,15 @@ class Pages:
             counts=_by_severity(findings),
             node=node,
             language=language,
+        )
+
+    def _budgets(self, source: str, destination: str) -> list[PathBudget]:
+        """As last judged: a minute ago at most."""
+        latest = self._standing.latest
+        return (
+            [b for b in latest.budgets if (b.source, b.destination) == (source, destination)]
+            if latest
+            else []
         )
 
     async def get_asset(self, request: web.Request) -> web.Response:
