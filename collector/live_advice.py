@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agent.advice.advise import Advice
 from agent.advice.finding import Finding
+from collector.advice.diagnosis import Story
 from collector.advice.fleet import findings_of
 from collector.advising import advice_of_period
 from collector.live import LiveFleet
@@ -17,13 +18,14 @@ from collector.store.tiers import Period
 
 @dataclass(frozen=True, slots=True)
 class AdviceSnapshot:
-    """What was advised at wall_s by what was measured in the period. findings: gravest first."""
+    """What was advised at wall_s by what was measured in the period. findings, stories: gravest first."""
 
     wall_s: int
     took_seconds: float
     period: Period
     nodes: tuple[Advice, ...]
     findings: tuple[Finding, ...]
+    stories: tuple[Story, ...]
 
 
 class LiveAdvice:
@@ -46,5 +48,10 @@ class LiveAdvice:
         )
         took_seconds = time.monotonic() - began
         self.latest = AdviceSnapshot(
-            now_s, took_seconds, advice.period, advice.nodes, tuple(findings_of(advice.nodes))
+            now_s,
+            took_seconds,
+            advice.period,
+            advice.nodes,
+            tuple(findings_of(advice.nodes)),
+            advice.stories,
         )

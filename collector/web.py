@@ -15,6 +15,7 @@ from agent import __version__
 from agent.advice.finding import LANGUAGES, WORST_FIRST, Finding, change_text, undo_text
 from agent.wire.series import TimeSource
 from collector import chart
+from collector.advice.causes import named
 from collector.budget import PathBudget, State
 from collector.live import LiveFleet, LiveStanding
 from collector.live_advice import LiveAdvice
@@ -67,6 +68,7 @@ class Pages:
             geometry=chart,
             change_text=change_text,
             undo_text=undo_text,
+            named=named,
         )
         folder = resources.files("collector") / "templates"
         self._assets = {name: (folder / name).read_bytes() for name in ASSETS}
@@ -154,6 +156,7 @@ class Pages:
             "findings.html.jinja",
             snapshot=snapshot,
             findings=findings,
+            stories=[story for story in snapshot.stories if node in (None, story.node)],
             counts=_by_severity(findings),
             node=node,
             language=language,

@@ -7,6 +7,7 @@ rule: the way itself (a detour) and loss on it.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.advice.finding import Language
 from collector.advice import signs
 from collector.advice.signs import Question
 
@@ -45,6 +46,11 @@ COMPLAINTS_ZH = {
     Complaint.RATE: "速率",
     Complaint.CONNECTING: "建立连接",
 }
+
+
+def named(complaint: Complaint, language: Language) -> str:
+    """For people."""
+    return COMPLAINTS_ZH[complaint] if language == "zh" else complaint.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,15 @@ def test_findings_are_served_with_what_the_contract_names(collector):
     assert all(re.search("[一-鿿]", finding["title"]) for finding in chinese)
 
 
+def test_diagnoses_are_served_and_shown(collector):
+    """The stories of one node, with their causes; the page shows the same."""
+    found = json.loads(collector.get("/v1/diagnoses?node=nyc")[1])
+    assert found
+    assert {story["node"] for story in found} == {"nyc"}
+    assert "Diagnosis of nyc" in collector.get("/findings")[1]
+    assert json.loads(collector.get("/v1/diagnoses?node=ams")[1]) == []
+
+
 def test_every_finding_has_its_metric(collector):
     """lightfloor_finding_active has one sample for each, by node, rule and severity."""
     found = json.loads(collector.get("/v1/findings")[1])
