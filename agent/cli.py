@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_probe(commands)
     _add_inspect(commands)
     _add_facts(commands)
+    _add_advise(commands)
     _add_check_config(commands)
+    _add_selftest(commands)
     return parser
 
 
@@ -280,6 +282,44 @@ def _facts(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _add_advise(commands: Any) -> None:
+    command = _command(
+        commands,
+        "advise",
+        "What is wrong with this host or another's captured tree, what to change, how to undo it.",
+        _advise,
+    )
+    command.add_argument(
+        "--root", default="/", metavar="DIR", help="folder with proc, sys and etc in it, default /"
+    )
+    command.add_argument(
+        "--config.file",
+        dest="config",
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help="whose spooled windows tell of the paths (default: %(default)s, where it can be read)",
+    )
+    command.add_argument("--lang", choices=("en", "zh"), default="en", help="default: %(default)s")
+    command.add_argument(
+        "--undecided", action="store_true", help="also the rules that could not be decided, and why"
+    )
+    command.add_argument(
+        "--write", metavar="DIR", help="write a sysctl.d file, a shell script and an Ansible playbook there"
+    )
+    command.add_argument("--json", action="store_true", help="print a list of findings")
+
+
+def _advise(arguments: argparse.Namespace) -> int:
+    from agent import advising, config
+
+    spool = None
+    if arguments.root == "/" and Path(arguments.config).is_file():
+        spool = Path(config.load(Path(arguments.config)).state_directory) / "spool"
+    result = advising.run(arguments, spool)
+    print_json(result) if arguments.json else print(result)
+    return DONE
+
+
 def _add_check_config(commands: Any) -> None:
     command = _command(commands, "check-config", "Check a configuration file.", _check_config)
     command.add_argument(
@@ -300,3 +340,27 @@ def _check_config(arguments: argparse.Namespace) -> int:
             server_context(tls, web_file, insist=True)
     print(f"{arguments.file}: ok, node {loaded.node}, {len(loaded.peers)} peers of its own")
     return DONE
+
+
+def _add_selftest(commands: Any) -> None:
+    command = _command(
+        commands, "selftest", "Try everything on this host: probes, kernel, disk, collector.", _selftest
+    )
+    command.add_argument(
+        "--config.file", dest="config", metavar="FILE", help=f"default: {DEFAULT_CONFIG}, if it is there"
+    )
+    command.add_argument("--json", action="store_true", help="print a list of objects")
+
+
+def _selftest(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from agent import config
+    from agent.selftest import run
+    from agent.selftest.check import all_well, as_text
+
+    path = Path(arguments.config or DEFAULT_CONFIG)
+    loaded = config.load(path) if arguments.config or path.exists() else None
+    checks = asyncio.run(run.everything(loaded, path.parent))
+    print_json(msgspec.to_builtins(checks)) if arguments.json else print(as_text(checks))
+    return DONE if all_well(checks) else FAILED

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -21,12 +22,16 @@ from agent.web.guard import Guard
 from agent.web.listen import inherited_sockets, listening_socket
 from agent.web.server import WebServer
 from collector import systemd
+from collector.api.budget import BudgetApi
+from collector.api.maintenance import MaintenanceApi
+from collector.api.operation import Access
 from collector.api.paths import PathsApi
 from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
 from collector.ingest import Ingest
+from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
 from collector.logs import AccessLogger
@@ -116,12 +121,13 @@ async def running(
 def assemble(config: CollectorConfig) -> Parts:
     """Every part, not yet listening. Raises ConfigError, StoreError."""
     fleet = LiveFleet(Path(config.fleet.path))
-    own_token: set[str] = set()
-    guard = _guard(config.server, own_token)
+    own_proof: set[tuple[str, str]] = set()
+    guard = _guard(config.server, own_proof)
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
-    standing = LiveStanding(database, fleet, time.time)
+    zone = ZoneInfo(config.budget.time_zone)
+    standing = LiveStanding(database, fleet, time.time, zone)
     ingest = Ingest(
         database,
         fleet.assignment,
@@ -135,11 +141,14 @@ def assemble(config: CollectorConfig) -> Parts:
     operations = [
         *ingest.operations(),
         *leases.operations(),
+        *Joining(config.enroll).operations(),
+        *BudgetApi(questions, fleet, zone).operations(),
+        *MaintenanceApi(database, fleet).operations(),
         *PathsApi(questions, fleet).operations(),
         *Discovery(fleet).operations(),
     ]
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
-    own_token |= {operation.path for operation in operations if operation.token}
+    own_proof |= {(each.method, each.path) for each in operations if each.access is not Access.WEB}
     guard.install(application)
     parts = Parts(database, fleet, standing, leases, application, WebServer(guard))
     application.add_routes(
@@ -153,15 +162,15 @@ def assemble(config: CollectorConfig) -> Parts:
     return parts
 
 
-def _guard(server: Server, own_token: AbstractSet[str]) -> Guard:
-    """Holds every request but those of these paths: agents', which prove themselves by their node's token."""
+def _guard(server: Server, own_proof: AbstractSet[tuple[str, str]]) -> Guard:
+    """Holds every request but those of these methods and paths, which ask for another proof or for none."""
 
-    def has_own_token(request: web.Request) -> bool:
+    def is_exempt(request: web.Request) -> bool:
         resource = request.match_info.route.resource
-        return resource is not None and resource.canonical in own_token
+        return resource is not None and (request.method, resource.canonical) in own_proof
 
     path = server.web_config_file
-    return Guard(server.web_config, None if path is None else Path(path), has_own_token)
+    return Guard(server.web_config, None if path is None else Path(path), is_exempt)
 
 
 def _sockets(server: Server) -> list[socket.socket]:

@@ -17,11 +17,15 @@ from collector.commands import PROGRAM, CommandError
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("take the agents' windows, judge every path, show it", "collector.commands.serve"),
     "sla": ("how every path stands over a period", "collector.commands.sla"),
-    "enroll": ("a token by which a node's agent may write", "collector.commands.enroll"),
+    "maintenance": ("announced work that does not count", "collector.commands.maintenance"),
+    "enroll": ("the line that joins a node, with a token by which it may write", "collector.commands.enroll"),
+    "revoke": ("take a node's token away", "collector.commands.revoke"),
     "floor": ("light's round trip between two places, and the limit on it", "collector.commands.floor"),
     "calibrate": ("how many measured pairs would keep which limit", "collector.commands.calibrate"),
     "audit": ("which stated locations cannot be true", "collector.commands.audit"),
     "report": ("a provider's month as a signed folder", "collector.commands.report"),
+    "advise": ("what is wrong, what to change, and why", "collector.commands.advise"),
+    "effect": ("whether a change on a node helped its paths", "collector.commands.effect"),
     "plan": ("bandwidth tests, their bytes and their price, before any runs", "collector.commands.plan"),
     "check-config": ("whether collector.toml and fleet.toml are right", "collector.commands.check_config"),
 }

@@ -1,8 +1,10 @@
 """The fleet: what is measured, how far apart it is, and what was promised. Made from fleet.toml (fleet_file.py)."""
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from collector.floor import (
     limit_seconds,
 )
 from collector.groups import probes_by_pair
+from collector.store.schema import MINUTE_S
+from collector.store.tiers import Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,14 @@ class FleetPath:
         return limit_seconds(self.floor.floor_seconds, self.sla.multiplier, self.sla.allowance_ms / 1000)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The class in force on a path throughout a period; None where none was."""
+
+    sla: SlaClass | None
+    period: Period
+
+
 class Fleet:
     """A checked fleet file with its places looked up. Made by parse_fleet; never changes."""
 
@@ -67,13 +79,13 @@ class Fleet:
     def pairs(self) -> dict[tuple[str, str], tuple[ProbeSpec, ...]]:
         """(source, destination) → probes, for each pair that has an address family in common."""
         wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return {pair: probes for pair, probes in wanted.items() if self._families(*pair)}
+        return {pair: probes for pair, probes in wanted.items() if self.families(*pair)}
 
     @cached_property
     def pairs_without_family(self) -> list[tuple[str, str]]:
         """Pairs a group names that cannot be measured: one end has IPv4 only, the other IPv6 only."""
         wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return [pair for pair in wanted if not self._families(*pair)]
+        return [pair for pair in wanted if not self.families(*pair)]
 
     def path(self, source: str, destination: str, at: datetime) -> FleetPath:
         """One path as judged at that time; its probes are empty where no group measures it. Raises KeyError."""
@@ -82,7 +94,7 @@ class Fleet:
             source=a,
             destination=b,
             probes=self.pairs.get((source, destination), ()),
-            families=self._families(source, destination),
+            families=self.families(source, destination),
             floor=self.floor(source, destination),
             sla=self.sla(source, destination, at),
         )
@@ -108,6 +120,22 @@ class Fleet:
             return sla
         return msgspec.structs.replace(sla, multiplier=override.multiplier)
 
+    def terms(self, source: str, destination: str, period: Period) -> tuple[Terms, ...]:
+        """What a path was promised over a period, in order of time: one entry unless a class changed inside it.
+
+        A change counts from the next whole minute. Raises KeyError for an unknown name.
+        """
+        changes = (math.ceil(at.timestamp() / MINUTE_S) * MINUTE_S for at in self._contracts.changes)
+        starts = [period.start_s, *sorted({at for at in changes if period.start_s < at < period.end_s})]
+        found: list[Terms] = []
+        for start_s, end_s in itertools.pairwise([*starts, period.end_s]):
+            sla = self.sla(source, destination, datetime.fromtimestamp(end_s - 1, UTC))
+            if found and found[-1].sla == sla:
+                found[-1] = Terms(sla, Period(found[-1].period.start_s, end_s))
+            else:
+                found.append(Terms(sla, Period(start_s, end_s)))
+        return tuple(found)
+
     def assignment(self, node: str, at: datetime) -> Assignment:
         """What this node's agent measures. Raises KeyError for an unknown name."""
         paths = (self.path(source, destination, at) for source, destination in self.pairs if source == node)
@@ -116,7 +144,8 @@ class Fleet:
             node=self.nodes[node].name, peers=peers, max_probes_per_second=self.document.max_probes_per_second
         )
 
-    def _families(self, source: str, destination: str) -> tuple[Family, ...]:
+    def families(self, source: str, destination: str) -> tuple[Family, ...]:
+        """Address families that both nodes have. Raises KeyError for an unknown name."""
         return tuple(sorted(self.nodes[source].families & self.nodes[destination].families))
 
     def _end(self, name: str) -> End:

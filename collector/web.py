@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from agent import __version__
 from agent.wire.series import TimeSource
 from collector import chart
+from collector.budget import PathBudget, State
 from collector.live import LiveFleet, LiveStanding
 from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
 from collector.period import DEFAULT_SECONDS, parse_period, trailing
@@ -83,6 +84,12 @@ class Pages:
             probe=probe,
             family=family,
             silent=quiet,
+            burning=[budget for budget in snapshot.budgets if budget.burning],
+            unheard=[
+                budget
+                for budget in snapshot.budgets
+                if budget.state is State.SILENT and budget.source in known - {node.name for node in quiet}
+            ],
             never=sorted(fleet.nodes.keys() - known),
             dense=len(matrix.heads) >= DENSE_NODES,
             severity=SEVERITY,
@@ -110,12 +117,22 @@ class Pages:
             "path.html.jinja",
             path=timeline,
             charts=_charts(timeline),
+            budgets=self._budgets(source, destination),
             outcomes=[_outcomes(timeline, row) for row in timeline.standing],
             time_sources=TIME_SOURCES,
             chosen=chosen,
             ranges=RANGES,
             query=urlencode({"from": timeline.period_start, "to": timeline.period_end}),
             sites={name: nodes[name] for name in (source, destination) if name in nodes},
+        )
+
+    def _budgets(self, source: str, destination: str) -> list[PathBudget]:
+        """As last judged: a minute ago at most."""
+        latest = self._standing.latest
+        return (
+            [b for b in latest.budgets if (b.source, b.destination) == (source, destination)]
+            if latest
+            else []
         )
 
     async def get_asset(self, request: web.Request) -> web.Response:

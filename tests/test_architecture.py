@@ -79,8 +79,8 @@ RULES = (
 HOMES = {
     "subprocess": ("agent.net.process",),
     "aiohttp": (
-        "agent.net.collector", "agent.assignment", "agent.push", "agent.pages", "agent.web", "agent.app", "agent.leases",
-        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.exporter", "collector.app", "collector.logs",
+        "agent.net.collector", "agent.assignment", "agent.push", "agent.pages", "agent.web", "agent.app", "agent.leases", "agent.selftest.link",
+        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.joining.routes", "collector.exporter", "collector.app", "collector.logs",
     ),
     "prometheus_client": ("agent.exporter", "agent.pages", "agent.app", "collector.exporter", "collector.app"),
     "socket": ("agent.net", "agent.web", "collector.systemd", "collector.app"),

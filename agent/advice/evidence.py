@@ -50,7 +50,7 @@ class PathEvidence:
     address: the peer's, where known. probe: which probe the latencies are of. samples: answered probes with a time; answered + lost give loss_ratio.
     limit_ns: what the SLA allows; floor_ns: twice light's time in fibre. throughput_bits_per_second: the most that a
     bandwidth test measured; loaded_p50_ns: round trip while such a test ran.
-    segments_*: of this node's sockets with the peer; busy_, rwnd_limited_, sndbuf_limited_seconds: how long they had
+    segments_*, bytes_*: of this node's sockets with the peer (kernels since 4.19 count bytes); busy_, rwnd_limited_, sndbuf_limited_seconds: how long they had
     something to send, and waited for the peer's window or for their own buffer.
     closed_port: how a closed port answered: "rst", "icmp" or "silence". peer_certificate_key: "RSA", "EC", ….
     """
@@ -65,8 +65,8 @@ class PathEvidence:
     answered: int = 0
     lost: int = 0
     min_ns: int | None = None
-    p50_ns: int | None = None
-    p99_ns: int | None = None
+    p50_ns: float | None = None
+    p99_ns: float | None = None
     floor_ns: int | None = None
     limit_ns: int | None = None
     path_mtu_bytes: int | None = None
@@ -76,18 +76,20 @@ class PathEvidence:
     tcp_mss_bytes: int | None = None
     segments_sent: int | None = None
     segments_retransmitted: int | None = None
+    bytes_sent: int | None = None
+    bytes_retransmitted: int | None = None
     busy_seconds: float | None = None
     rwnd_limited_seconds: float | None = None
     sndbuf_limited_seconds: float | None = None
     cwnd_segments: float | None = None
     throughput_bits_per_second: float | None = None
     delivery_rate_bits_per_second: float | None = None
-    loaded_p50_ns: int | None = None
+    loaded_p50_ns: float | None = None
     route_changes: int | None = None
     route_changed_s: int | None = None
     tls_protocol: str | None = None
     peer_certificate_key: str | None = None
-    tls_handshake_p50_ns: int | None = None
+    tls_handshake_p50_ns: float | None = None
     tls_resumed: bool | None = None
     closed_port: str | None = None
     nat: bool | None = None
@@ -106,12 +108,14 @@ class PathEvidence:
 
     @property
     def retransmit_ratio(self) -> float | None:
-        """Retransmitted ÷ sent segments; None where unknown or below MINIMUM_SEGMENTS."""
-        if self.segments_sent is None or self.segments_retransmitted is None:
-            return None
-        if self.segments_sent < MINIMUM_SEGMENTS:
-            return None
-        return self.segments_retransmitted / self.segments_sent
+        """Retransmitted ÷ sent by the sockets with the peer; None where unknown or below the minimum."""
+        for sent, again, fewest in (
+            (self.bytes_sent, self.bytes_retransmitted, MINIMUM_BYTES),
+            (self.segments_sent, self.segments_retransmitted, MINIMUM_SEGMENTS),
+        ):
+            if sent is not None and again is not None and sent >= fewest:
+                return again / sent
+        return None
 
     @property
     def rate_bits_per_second(self) -> float | None:
@@ -134,6 +138,8 @@ MINIMUM_PROBES = 200
 """Fewer say little of a loss of a few percent: at 200, none lost still allows 1.5% (rule of three)."""
 MINIMUM_SEGMENTS = 1000
 """5% of fewer is fewer than 50 events."""
+MINIMUM_BYTES = 1_000_000
+"""About as many segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +223,7 @@ class Evidence:
             raise NotKnown("paths: none was measured")
         return self.paths
 
-    def longest_ns(self) -> int:
+    def longest_ns(self) -> float:
         """The largest median round trip of any path. Raises NotKnown."""
         medians = [path.p50_ns for path in self.paths if path.p50_ns is not None]
         if not medians:

@@ -25,20 +25,20 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 class Guard:
     """One server's web configuration, read again when its files change.
 
-    load: reads it; raises ConfigError. path: its file, where there is one. has_own_token: requests that carry their own
-    proof, which their handler checks; they need neither password nor client certificate.
+    load: reads it; raises ConfigError. path: its file, where there is one. is_exempt: requests that need neither
+    password nor client certificate, because their handler asks for another proof, or nothing it gives is secret.
     """
 
     def __init__(
         self,
         load: Callable[[], WebConfig] = WebConfig,
         path: Path | None = None,
-        has_own_token: Callable[[web.Request], bool] | None = None,
+        is_exempt: Callable[[web.Request], bool] | None = None,
     ) -> None:
         """Raises ConfigError."""
         self._load = load
         self._path = path
-        self._has_own_token = has_own_token
+        self._is_exempt = is_exempt
         self._credentials = Credentials()
         self._files: tuple[Path, ...] = () if path is None else (path,)
         self._seen: Signature = ()
@@ -90,7 +90,7 @@ class Guard:
             self._files = (*own, *config.files)
             self._seen = self._signature()
         tls = config.tls_server_config
-        insist = self._has_own_token is None
+        insist = self._is_exempt is None
         self.context = None if tls is None else server_context(tls, self.where, insist=insist)
         self.config = config
 
@@ -100,7 +100,7 @@ class Guard:
     def _middleware(self) -> Middleware:
         @web.middleware
         async def hold(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if self._has_own_token is None or not self._has_own_token(request):
+            if self._is_exempt is None or not self._is_exempt(request):
                 self._check_certificate(request)
                 await self._check_password(request)
             return await handler(request)

@@ -7,6 +7,7 @@ To add one: write `async def handler(parameters)` that returns a value of the an
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -35,13 +36,22 @@ class Paging(Parameters, frozen=True, kw_only=True):
     offset: Annotated[int, msgspec.Meta(ge=0, le=10**9, description="rows before the page")] = 0
 
 
+class Access(Enum):
+    """Who may ask. Nobody but WEB is held to the web configuration."""
+
+    WEB = "whoever the web configuration lets in"
+    NODE = "an agent, by its node's bearer token"
+    OPERATOR = "an operator, by a bearer token"
+    ANYBODY = "anybody: nothing that it gives is secret"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method of one path.
 
     parameters, body, answer: types that msgspec has a JSON schema of; body None: there is none. media: of the answer.
     refusals: status → when it is given, beside 400 for parameters and 401 where authentication is asked for.
-    token: agents' own, by their bearer token. handler: the aiohttp handler, which does as is described here.
+    handler: the aiohttp handler, which does as is described here.
     """
 
     method: str
@@ -55,7 +65,7 @@ class Operation:
     media: str = JSON
     status: int = 200
     refusals: dict[int, str]
-    token: bool = False
+    access: Access = Access.WEB
 
     def route(self) -> web.RouteDef:
         """For web.Application.add_routes."""
@@ -113,12 +123,7 @@ def post(
 
     async def handle(request: web.Request) -> web.Response:
         asked = parameters_of(request, parameters)
-        if request.content_type != JSON:
-            raise ProblemError(415, f"Content-Type: {JSON} is needed")
-        try:
-            given = msgspec.json.decode(await request.read(), type=body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise ProblemError(422, f"body: {_plain(error)}") from error
+        given = await body_of(request, body)
         return await json_answer(request, await handler(asked, given), 201)
 
     known = {
@@ -173,6 +178,16 @@ def parameters_of(request: web.Request, kind: type[P]) -> P:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise ProblemError(400, _plain(error)) from error
+
+
+async def body_of(request: web.Request, kind: type[B]) -> B:
+    """The request's JSON body. Raises ProblemError, 415 or 422."""
+    if request.content_type != JSON:
+        raise ProblemError(415, f"Content-Type: {JSON} is needed")
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(422, f"body: {_plain(error)}") from error
 
 
 def _plain(error: Exception) -> str:

@@ -14,7 +14,8 @@ from collector.store.totals import SeriesTotals, totals_by_group
 CHUNK_ROWS = 50_000
 MOST_SERIES = 2**24
 
-CutsOf = Callable[[SeriesKey], Sequence[Period]]
+CutsOf = Callable[[str, str], Sequence[Period]]
+"""(source, destination) → what of a period does not count on that path."""
 
 
 def coverage(connection: sqlite3.Connection) -> Coverage:
@@ -29,19 +30,18 @@ def coverage(connection: sqlite3.Connection) -> Coverage:
 def load(
     connection: sqlite3.Connection,
     period: Period,
-    cuts_of: CutsOf = lambda _: (),
+    cuts_of: CutsOf = lambda _source, _destination: (),
     path: tuple[str, str] | None = None,
 ) -> tuple[Period, dict[SeriesKey, SeriesTotals]]:
     """Every series with a row in the period, and the period that the answer covers.
 
-    cuts_of: what of the period does not count for a series (announced maintenance).
     path: only the series of this (source, destination).
     """
     connection.execute("BEGIN")  # one snapshot for the notes of what is merged and for the rows
     try:
         held = coverage(connection)
         period = widen(period, held)
-        names = _series_names(connection, path)
+        names = series_names(connection, path)
         merged = merge_rows(
             _rows_without_cuts(connection, period, held, names, cuts_of, scan=path is None),
             lambda _, series, spoiled: series * 2 + spoiled,
@@ -70,7 +70,7 @@ def _rows_without_cuts(
     """Series with the same cuts are read together; where all have the same, and scan says so, in one scan."""
     series_by_cuts: dict[tuple[Period, ...], list[int]] = {}
     for number, name in names.items():
-        series_by_cuts.setdefault(tuple(cuts_of(name)), []).append(number)
+        series_by_cuts.setdefault(tuple(cuts_of(name.source, name.destination)), []).append(number)
     for cuts, series in series_by_cuts.items():
         wanted = None if scan and len(series_by_cuts) == 1 else series
         for part in without(period, cuts, held):
@@ -88,7 +88,7 @@ def load_steps(
     try:
         held = coverage(connection)
         period = widen(Period(period.start_s // step_s * step_s, -(-period.end_s // step_s) * step_s), held)
-        names = _series_names(connection, (source, destination))
+        names = series_names(connection, (source, destination))
         first_s = period.start_s
 
         def group_of(start: Ints, series: Ints, spoiled: Ints) -> Ints:
@@ -106,6 +106,13 @@ def load_steps(
         else:
             here.clean = totals
     return period, steps
+
+
+def measured_paths(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Every (source, destination) that some series was ever stored for, in order."""
+    return connection.execute(
+        "SELECT DISTINCT node.name, destination FROM series JOIN node ON node.id = series.node ORDER BY 1, 2"
+    ).fetchall()
 
 
 def _rows(
@@ -130,9 +137,7 @@ def _rows(
             yield rows
 
 
-def _series_names(
-    connection: sqlite3.Connection, path: tuple[str, str] | None = None
-) -> dict[int, SeriesKey]:
+def series_names(connection: sqlite3.Connection, path: tuple[str, str] | None = None) -> dict[int, SeriesKey]:
     """Series by id: all, or those of one (source, destination)."""
     source, destination = path or (None, None)
     rows = connection.execute(

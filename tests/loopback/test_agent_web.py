@@ -43,8 +43,8 @@ class Site:
         self.file.write_text(own + more)
         return self
 
-    def guard(self, has_own_token=None):
-        return Guard(lambda: read_web_config(self.file), self.file, has_own_token)
+    def guard(self, is_exempt=None):
+        return Guard(lambda: read_web_config(self.file), self.file, is_exempt)
 
     def trusting(self, name=None):
         """A client's context; name: of its certificate."""
