@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ from agent.web.guard import Guard
 from agent.web.listen import inherited_sockets, listening_socket
 from agent.web.server import WebServer
 from collector import systemd
+from collector.api.audit import AuditApi
 from collector.api.budget import BudgetApi
 from collector.api.maintenance import MaintenanceApi
-from collector.api.operation import Access
+from collector.api.nodes import NodesApi
+from collector.api.operation import Access, Operation
 from collector.api.paths import PathsApi
+from collector.api.reports import ReportsApi
 from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
@@ -126,8 +129,7 @@ def assemble(config: CollectorConfig) -> Parts:
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
-    zone = ZoneInfo(config.budget.time_zone)
-    standing = LiveStanding(database, fleet, time.time, zone)
+    standing = LiveStanding(database, fleet, time.time, ZoneInfo(config.budget.time_zone))
     ingest = Ingest(
         database,
         fleet.assignment,
@@ -141,11 +143,7 @@ def assemble(config: CollectorConfig) -> Parts:
     operations = [
         *ingest.operations(),
         *leases.operations(),
-        *Joining(config.enroll).operations(),
-        *BudgetApi(questions, fleet, zone).operations(),
-        *MaintenanceApi(database, fleet).operations(),
-        *PathsApi(questions, fleet).operations(),
-        *Discovery(fleet).operations(),
+        *_operations(config, database, fleet, questions),
     ]
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     own_proof |= {(each.method, each.path) for each in operations if each.access is not Access.WEB}
@@ -160,6 +158,21 @@ def assemble(config: CollectorConfig) -> Parts:
         ]
     )
     return parts
+
+
+def _operations(
+    config: CollectorConfig, database: Database, fleet: LiveFleet, questions: Questions
+) -> Iterator[Operation]:
+    """The API, but for what the agents ask."""
+    reports = config.reports.directory
+    yield from PathsApi(questions, fleet).operations()
+    yield from BudgetApi(questions, fleet, ZoneInfo(config.budget.time_zone)).operations()
+    yield from MaintenanceApi(database, fleet).operations()
+    yield from NodesApi(questions, fleet).operations()
+    yield from AuditApi(questions, fleet).operations()
+    yield from ReportsApi(None if reports is None else Path(reports)).operations()
+    yield from Discovery(fleet).operations()
+    yield from Joining(config.enroll).operations()
 
 
 def _guard(server: Server, own_proof: AbstractSet[tuple[str, str]]) -> Guard:

@@ -94,6 +94,12 @@ class Enroll(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError(f"url is https://HOST[:PORT][/PATH], not {self.url!r}")
 
 
+class Reports(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """directory: where the folders are that `report` made, to be listed by /v1/reports; none: none is listed."""
+
+    directory: str | None = None
+
+
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Bounds of a posted batch: as it arrives, and after decompression."""
 
@@ -136,6 +142,7 @@ class CollectorConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     enroll: Enroll = Enroll()
     limits: Limits = Limits()
     budget: Budget = Budget()
+    reports: Reports = Reports()
     log: Log = Log()
 
 
@@ -168,6 +175,7 @@ def read_config(path: Path) -> CollectorConfig:
             ca_file=absolute(config.enroll.ca_file),
             packages=absolute(config.enroll.packages),
         ),
+        reports=replace(config.reports, directory=absolute(config.reports.directory)),
     )
 
 
