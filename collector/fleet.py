@@ -108,6 +108,17 @@ class Fleet:
             return sla
         return msgspec.structs.replace(sla, multiplier=override.multiplier)
 
+    def maintenance_of(self, source: str, destination: str) -> Iterator[Maintenance]:
+        """Announced work that covers a path: at least one end in scope, or the whole fleet where no scope is given."""
+        ends = [self.nodes[name] for name in (source, destination) if name in self.nodes]
+        for window in self.maintenance:
+            scoped = window.providers or window.sites or window.nodes
+            if not scoped or any(
+                end.name in window.nodes or end.site in window.sites or end.provider in window.providers
+                for end in ends
+            ):
+                yield window
+
     def assignment(self, node: str, at: datetime) -> Assignment:
         """What this node's agent measures. Raises KeyError for an unknown name."""
         paths = (self.path(source, destination, at) for source, destination in self.pairs if source == node)

@@ -9,20 +9,18 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agent.wire.series import PASSIVE_KINDS, PROBE_CLOCKS, Family, SeriesKey, TimeSource
+from agent.wire.series import PASSIVE_KINDS, Family, SeriesKey, TimeSource
 from collector.fleet import Fleet
-from collector.fleet_file import Maintenance
 from collector.measured import Measured
 from collector.period import utc
 from collector.sla import PathVerdict, judge
+from collector.store.blocks import UNTIMED_PROBES
 from collector.store.measures import load_measures
 from collector.store.query import coverage, load
 from collector.store.schema import MINUTE_S
 from collector.store.tiers import Period, plan, widen
 from collector.store.totals import SeriesTotals
 
-UNTIMED_PROBES = PASSIVE_KINDS | {kind for kind, clock in PROBE_CLOCKS.items() if clock is TimeSource.NONE}
-"""Kinds that bring no round-trip time: nobody expects a latency verdict of them."""
 MTU = "path_mtu_bytes"
 
 MINIMUM_SENT = {"bytes": 1_000_000, "segments": 1000}
@@ -149,7 +147,7 @@ def _judged_at(period: Period) -> datetime:
 def _exclusions(fleet: Fleet, series: SeriesKey, totals: SeriesTotals, period: Period) -> Iterator[Exclusion]:
     for flag, (worst, minutes) in sorted(totals.spoiled.flags.items()):
         yield Exclusion(flag, minutes, worst)
-    for window in _maintenance_of(fleet, series):
+    for window in fleet.maintenance_of(series.source, series.destination):
         start_s, end_s = (
             max(window.start.timestamp(), period.start_s),
             min(window.end.timestamp(), period.end_s),
@@ -161,24 +159,12 @@ def _exclusions(fleet: Fleet, series: SeriesKey, totals: SeriesTotals, period: P
 def _cuts(fleet: Fleet, series: SeriesKey, period: Period) -> list[Period]:
     """Announced maintenance of a series within the period, in whole minutes."""
     cuts = []
-    for window in _maintenance_of(fleet, series):
+    for window in fleet.maintenance_of(series.source, series.destination):
         start_s = int(window.start.timestamp()) // MINUTE_S * MINUTE_S
         end_s = -(-int(window.end.timestamp()) // MINUTE_S) * MINUTE_S
         if start_s < period.end_s and end_s > period.start_s:
             cuts.append(Period(max(0, start_s), end_s))
     return cuts
-
-
-def _maintenance_of(fleet: Fleet, series: SeriesKey) -> Iterator[Maintenance]:
-    """Windows that cover a path: at least one end in scope, or the whole fleet where no scope is given."""
-    ends = [fleet.nodes[name] for name in (series.source, series.destination) if name in fleet.nodes]
-    for window in fleet.maintenance:
-        scoped = window.providers or window.sites or window.nodes
-        if not scoped or any(
-            end.name in window.nodes or end.site in window.sites or end.provider in window.providers
-            for end in ends
-        ):
-            yield window
 
 
 def _path_mtus(connection: sqlite3.Connection, period: Period, source: str | None) -> PathFigures:

@@ -41,7 +41,7 @@ def load(
     try:
         held = coverage(connection)
         period = widen(period, held)
-        names = _series_names(connection, path)
+        names = series_names(connection, path)
         merged = merge_rows(
             _rows_without_cuts(connection, period, held, names, cuts_of, scan=path is None),
             lambda _, series, spoiled: series * 2 + spoiled,
@@ -88,7 +88,7 @@ def load_steps(
     try:
         held = coverage(connection)
         period = widen(Period(period.start_s // step_s * step_s, -(-period.end_s // step_s) * step_s), held)
-        names = _series_names(connection, (source, destination))
+        names = series_names(connection, (source, destination))
         first_s = period.start_s
 
         def group_of(start: Ints, series: Ints, spoiled: Ints) -> Ints:
@@ -130,9 +130,7 @@ def _rows(
             yield rows
 
 
-def _series_names(
-    connection: sqlite3.Connection, path: tuple[str, str] | None = None
-) -> dict[int, SeriesKey]:
+def series_names(connection: sqlite3.Connection, path: tuple[str, str] | None = None) -> dict[int, SeriesKey]:
     """Series by id: all, or those of one (source, destination)."""
     source, destination = path or (None, None)
     rows = connection.execute(

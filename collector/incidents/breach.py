@@ -1,0 +1,242 @@
+"""Whether a path left its usual ways within one block of minutes. Pure. The rule in words: docs/incidents.md.
+
+Every test is the same question: of n probes k did what few usually do; how small is the chance of that? The answer
+is a score, −log10 of the chance, so that the scores of blocks in a row add up (episodes.py).
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from agent.wire.histogram import Histogram, bucket_index
+from agent.wire.series import ANSWERED, LOST, Family
+from collector.binomial import at_least
+from collector.store.totals import SeriesTotals, Totals
+
+BLOCK_S = 300
+FEWEST_PROBES = 5
+"""Fewer in a block say nothing."""
+FEWEST_USUAL = 30
+"""Fewer samples before make nothing usual."""
+SLOWER_RATIO, SLOWER_NS = 0.15, 1_000_000
+"""A sample counts as slow from this far above the usual median."""
+SPREADS = 4
+"""… and from so many times the usual distance between median and upper quartile."""
+LEAST_SLOW_RATIO, LEAST_LOSS_RATIO = 0.01, 0.005
+"""What is taken as usual at the least: of few samples before, none slow or lost proves little."""
+SLOW_SHARE, OVER_SHARE, LOST_SHARE = 0.25, 0.05, 0.02
+"""Smaller shares of a block are no breach, however improbable."""
+GROSS_SHARE = 0.5
+LEAST_SCORE, MOST_SCORE, MOST_GROSS_SCORE = 3.0, 6.0, 12.0
+"""A block below the first is good. One bad minute must not open an incident alone: a block counts at most the
+second, or the third where half of its probes or more were hit."""
+OWN_TEST = "own_test_seconds"
+
+
+class Kind(StrEnum):
+    """What went wrong."""
+
+    LATENCY = "latency"
+    LOSS = "loss"
+    MTU = "mtu"
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How one series does on other days. Times None without enough samples; over_ratio None where nothing was judged.
+
+    slow_ns: from where a sample is slow; slow_ratio: the share of samples that usually are.
+    """
+
+    median_ns: float | None
+    slow_ns: float
+    slow_ratio: float
+    min_ns: int | None
+    over_ratio: float | None
+    loss_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one path (source → destination, one family) measured in one block. series: by probe, timed ones only.
+
+    path_mtu_bytes: the smallest found. lost_forward, lost_backward: packets by direction, as reflectors counted them.
+    lossy_legs: source ports with loss of their own.
+    """
+
+    source: str
+    destination: str
+    family: Family
+    series: dict[str, SeriesTotals]
+    path_mtu_bytes: int | None = None
+    lost_forward: int = 0
+    lost_backward: int = 0
+    lossy_legs: int = 0
+
+
+class Breach(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One path out of its usual in one block. figure, usual: median seconds, loss ratio or MTU bytes, by kind.
+
+    hit, probes: how many of how many probes were slow or lost. over_limit: whether what was promised was broken too,
+    None where nothing was. stepped: the fastest sample was slow as well, so the route is longer, not its queues fuller.
+    flags: the figures are of minutes that the source itself spoiled, and how.
+    """
+
+    block_s: int
+    source: str
+    destination: str
+    family: Family
+    kind: Kind
+    score: float
+    probe: str
+    figure: float
+    usual: float | None
+    hit: int = 0
+    probes: int = 0
+    over_limit: bool | None = None
+    stepped: bool = False
+    lost_forward: int = 0
+    lost_backward: int = 0
+    lossy_legs: int = 0
+    flags: dict[str, float] = {}
+
+
+def usual_of(rtt: Histogram, judged: int, over_limit: int, lost: int, sent: int) -> Usual:
+    """What these samples and counts make usual; without any, only the least loss that is taken as such."""
+    median, upper = rtt.quantile_ns(0.5), rtt.quantile_ns(0.75)
+    over = over_limit / judged if judged else None
+    loss = lost / sent if sent else 0.0
+    if median is None or upper is None or rtt.count < FEWEST_USUAL:
+        return Usual(None, math.inf, 1.0, None, over, loss)
+    slow_ns = median + max(SLOWER_RATIO * median + SLOWER_NS, SPREADS * (upper - median))
+    return Usual(median, slow_ns, _above(rtt, slow_ns) / rtt.count, rtt.min_ns, over, loss)
+
+
+def breaches_of(
+    cell: Cell,
+    block_s: int,
+    usual: Mapping[str, Usual],
+    usual_mtu_bytes: int | None,
+    objective: float,
+) -> Iterator[Breach]:
+    """At most one of each kind. usual: by probe; objective: share of samples promised to be within the limit.
+
+    Minutes that the source spoiled are looked at where the clean ones show nothing; its own tests' never.
+    """
+    for find in (_latency, _loss):
+        for part in ("clean", "spoiled"):
+            totals = {probe: getattr(both, part) for probe, both in cell.series.items()}
+            flags = _flags(totals.values())
+            if OWN_TEST in flags:
+                continue
+            found = find(cell, block_s, totals, usual, objective)
+            if found is not None:
+                yield msgspec.structs.replace(found, flags=flags)
+                break
+    mtu = cell.path_mtu_bytes
+    if mtu is not None and usual_mtu_bytes is not None and mtu < usual_mtu_bytes:
+        yield Breach(
+            block_s, cell.source, cell.destination, cell.family, Kind.MTU, MOST_GROSS_SCORE, "mtu",
+            float(mtu), float(usual_mtu_bytes),
+        )  # fmt: skip
+
+
+def _latency(
+    cell: Cell, block_s: int, totals: Mapping[str, Totals], usual: Mapping[str, Usual], objective: float
+) -> Breach | None:
+    """The probe with the highest score; slower than usual, or more often over the limit than usual."""
+    best: Breach | None = None
+    for probe, here in totals.items():
+        before, rtt = usual.get(probe), here.rtt
+        median = rtt.quantile_ns(0.5)
+        if before is None or before.median_ns is None or median is None or rtt.count < FEWEST_PROBES:
+            continue
+        slow = _above(rtt, before.slow_ns)
+        score = _score(slow, rtt.count, max(before.slow_ratio, LEAST_SLOW_RATIO), SLOW_SHARE)
+        over_score = 0.0
+        if before.over_ratio is not None and before.over_ratio < GROSS_SHARE:
+            chance = max(1 - objective, before.over_ratio)
+            over_score = _score(here.over_limit, here.judged, chance, OVER_SHARE)
+        if max(score, over_score) < LEAST_SCORE or (
+            best is not None and max(score, over_score) <= best.score
+        ):
+            continue
+        best = Breach(
+            block_s, cell.source, cell.destination, cell.family, Kind.LATENCY, max(score, over_score), probe,
+            median / 1e9, before.median_ns / 1e9, here.over_limit if over_score > score else slow,
+            here.judged if over_score > score else rtt.count,
+            over_limit=here.over_limit / here.judged >= OVER_SHARE if here.judged else None,
+            stepped=_stepped(rtt, before),
+        )  # fmt: skip
+    return best
+
+
+def _stepped(rtt: Histogram, before: Usual) -> bool:
+    """Whether the fastest sample is nearer to this block's median than to the usual minimum."""
+    median = rtt.quantile_ns(0.5)
+    if rtt.min_ns is None or before.min_ns is None or median is None:
+        return False
+    return rtt.min_ns - before.min_ns > (median - before.min_ns) / 2
+
+
+def _loss(
+    cell: Cell, block_s: int, totals: Mapping[str, Totals], usual: Mapping[str, Usual], _objective: float
+) -> Breach | None:
+    """All probes together, but for those that are usually lost (a blocked protocol says nothing of the path)."""
+    lost = sent = 0
+    usually_lost = 0.0
+    worst, worst_lost = "", -1
+    for probe, here in totals.items():
+        before = usual.get(probe)
+        ratio = before.loss_ratio if before is not None else 0.0
+        if ratio >= GROSS_SHARE:
+            continue
+        gone, asked = lost_and_sent(here)
+        lost, sent, usually_lost = lost + gone, sent + asked, usually_lost + ratio * asked
+        if gone > worst_lost:
+            worst, worst_lost = probe, gone
+    if not sent:
+        return None
+    score = _score(lost, sent, max(usually_lost / sent, LEAST_LOSS_RATIO), LOST_SHARE)
+    if score < LEAST_SCORE:
+        return None
+    return Breach(
+        block_s, cell.source, cell.destination, cell.family, Kind.LOSS, score, worst, lost / sent,
+        usually_lost / sent, lost, sent, lost_forward=cell.lost_forward, lost_backward=cell.lost_backward,
+        lossy_legs=cell.lossy_legs,
+    )  # fmt: skip
+
+
+def lost_and_sent(totals: Totals) -> tuple[int, int]:
+    """Probes lost, and probes answered or lost."""
+    lost = sum(totals.outcomes.get(outcome, 0) for outcome in LOST)
+    return lost, lost + sum(totals.outcomes.get(outcome, 0) for outcome in ANSWERED)
+
+
+def _score(hit: int, probes: int, chance: float, least_share: float) -> float:
+    """−log10 P(X ≥ hit), X ~ Binomial(probes, chance), bounded; 0 for too few probes or too small a share."""
+    if probes < FEWEST_PROBES or hit < least_share * probes or not hit:
+        return 0.0
+    most = MOST_GROSS_SCORE if hit >= GROSS_SHARE * probes else MOST_SCORE
+    probability = at_least(hit, probes, min(chance, 1 - 1e-9))
+    return min(most, -math.log10(probability)) if probability > 0 else most
+
+
+def _above(rtt: Histogram, bound_ns: float) -> int:
+    """Samples in buckets that lie wholly above the bound."""
+    if not math.isfinite(bound_ns):
+        return 0
+    last = bucket_index(round(bound_ns))
+    return sum(count for index, count in rtt.buckets.items() if index > last)
+
+
+def _flags(totals: Iterable[Totals]) -> dict[str, float]:
+    worst: dict[str, float] = {}
+    for here in totals:
+        for flag, (figure, _) in here.flags.items():
+            if abs(figure) >= abs(worst.get(flag, 0.0)):
+                worst[flag] = figure
+    return worst

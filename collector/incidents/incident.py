@@ -1,0 +1,98 @@
+"""What an incident is, as stored, served and shown. Pure."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from agent.wire.series import Family
+from collector.incidents.attribution import Cause
+from collector.incidents.breach import Kind
+from collector.incidents.episodes import Pair
+
+MOST_PATHS = 100
+
+
+class IncidentPath(msgspec.Struct, frozen=True, kw_only=True):
+    """One path of an incident at its worst block. figure, usual: median seconds, loss ratio or MTU bytes, by kind.
+
+    hit, probes: how many of how many probes were slow or lost in all of its breached blocks.
+    """
+
+    source: str
+    destination: str
+    families: tuple[Family, ...]
+    probes_hit: tuple[str, ...]
+    start_s: int
+    end_s: int
+    figure: float
+    usual: float | None
+    hit: int
+    probes: int
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something seen near the start on a path of the incident, as its node reported it: a route, an MTU, a leg."""
+
+    time_s: int
+    source: str
+    destination: str | None
+    kind: str
+    detail: dict[str, Any]
+
+
+class Occurrence(msgspec.Struct, frozen=True):
+    """One time that it happened; end_s None while it lasts."""
+
+    start_s: int
+    end_s: int | None
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """One cause and what it did. Times are Unix seconds, whole blocks; end_s None while it lasts.
+
+    paths: the worst MOST_PATHS of broken_paths; measured_paths: all that the cause would break and that were measured.
+    sources_seeing of sources_measuring: how many vantage points agree. excess_seconds: median slowdown of the paths;
+    loss_ratio: lost of all probes; path_mtu_bytes with usual_path_mtu_bytes: the smallest. Each None for other kinds.
+    breaks_limit: whether what was promised was broken, None where nothing was. stepped: the fastest samples were slow
+    too (a longer route, not a fuller queue). flags: what the own host did, worst figure. occurrences: more than one
+    where it comes back at the same hours of the day. maintenance: the announced work that excuses it.
+    """
+
+    id: str
+    kind: Kind
+    cause: Cause
+    start_s: int
+    end_s: int | None
+    paths: tuple[IncidentPath, ...]
+    broken_paths: int
+    measured_paths: int
+    sources_seeing: int
+    sources_measuring: int
+    excess_seconds: float | None = None
+    loss_ratio: float | None = None
+    path_mtu_bytes: int | None = None
+    usual_path_mtu_bytes: int | None = None
+    breaks_limit: bool | None = None
+    stepped: bool = False
+    flags: dict[str, float] = {}
+    occurrences: tuple[Occurrence, ...] = ()
+    changes: tuple[Change, ...] = ()
+    retransmit_ratio: float | None = None
+    usual_retransmit_ratio: float | None = None
+    maintenance: str | None = None
+
+    @property
+    def recurring(self) -> bool:
+        """Whether it is one that comes back."""
+        return len(self.occurrences) > 1
+
+
+def incident_id(kind: Kind, start_s: int, anchor: Pair) -> str:
+    """The name of an incident: its kind, when it began, and the first path that showed it.
+
+    What is found out later (more paths, a wider cause) changes none of these.
+    """
+    digest = hashlib.sha256(" ".join(anchor).encode()).hexdigest()[:6]
+    return f"{kind}-{datetime.fromtimestamp(start_s, UTC):%Y%m%dT%H%M}-{digest}"
