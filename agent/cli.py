@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_probe(commands)
     _add_inspect(commands)
     _add_facts(commands)
+    _add_advise(commands)
     _add_check_config(commands)
     return parser
 
@@ -262,6 +263,44 @@ def _facts(arguments: argparse.Namespace) -> int:
     for fact in facts:
         value = f"({fact.reason})" if fact.value is None else orjson.dumps(fact.value).decode()
         print(f"{fact.name:<{width}}  {value}")
+    return DONE
+
+
+def _add_advise(commands: Any) -> None:
+    command = _command(
+        commands,
+        "advise",
+        "What is wrong with this host or another's captured tree, what to change, how to undo it.",
+        _advise,
+    )
+    command.add_argument(
+        "--root", default="/", metavar="DIR", help="folder with proc, sys and etc in it, default /"
+    )
+    command.add_argument(
+        "--config.file",
+        dest="config",
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help="whose spooled windows tell of the paths (default: %(default)s, where it can be read)",
+    )
+    command.add_argument("--lang", choices=("en", "zh"), default="en", help="default: %(default)s")
+    command.add_argument(
+        "--undecided", action="store_true", help="also the rules that could not be decided, and why"
+    )
+    command.add_argument(
+        "--write", metavar="DIR", help="write a sysctl.d file, a shell script and an Ansible playbook there"
+    )
+    command.add_argument("--json", action="store_true", help="print a list of findings")
+
+
+def _advise(arguments: argparse.Namespace) -> int:
+    from agent import advising, config
+
+    spool = None
+    if arguments.root == "/" and Path(arguments.config).is_file():
+        spool = Path(config.load(Path(arguments.config)).state_directory) / "spool"
+    result = advising.run(arguments, spool)
+    print_json(result) if arguments.json else print(result)
     return DONE
 
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.exposition import choose_encoder, generate_latest, gzip_accepted
 
-from agent import __version__, host_exposition, kernel_exposition
+from agent import __version__, host_exposition, kernel_exposition, protobuf
 from agent.captures import Captures
 from agent.clock import NS
 from agent.exposition import Exposition
@@ -215,26 +215,19 @@ def application(view: View, telemetry_path: str) -> web.Application:
         collector(registry=registry)
 
     async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        openmetrics = content_type.startswith("application/openmetrics-text")
-        mesh = view.exposition.render(
-            view.ledger.totals,
-            view.assignment.peers,
-            view.runner.delays,
-            openmetrics=openmetrics,
-        )
-        if view.passive is not None:
-            mesh += kernel_exposition.render(
-                view.passive.tcp,
-                view.passive.sockets,
-                {peer.name for peer in view.assignment.peers},
-                [group.name for group in view.passive.own_groups],
-                openmetrics=openmetrics,
+        accept = request.headers.get("Accept", "")
+        if protobuf.is_preferred(accept):
+            text = _rendered(view, openmetrics=False) + generate_latest(registry)
+            native = view.exposition.buckets(view.ledger.totals, view.runner.delays)
+            body, content_type = (
+                await asyncio.to_thread(protobuf.delimited, text.decode(), native),
+                protobuf.CONTENT_TYPE,
             )
-            if view.passive.host is not None:
-                mesh += host_exposition.render(view.passive.host, openmetrics=openmetrics)
-        body = mesh + encode(registry)
-        headers = {"Content-Type": content_type}
+        else:
+            encode, content_type = choose_encoder(accept)
+            openmetrics = content_type.startswith("application/openmetrics-text")
+            body = _rendered(view, openmetrics=openmetrics) + encode(registry)
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if gzip_accepted(request.headers.get("Accept-Encoding", "")):
             body = await asyncio.to_thread(gzip.compress, body, 1)
             headers["Content-Encoding"] = "gzip"
@@ -261,6 +254,25 @@ def application(view: View, telemetry_path: str) -> web.Application:
         ]
     )
     return app
+
+
+def _rendered(view: View, *, openmetrics: bool) -> bytes:
+    """Every family but those of the registry."""
+    page = view.exposition.render(
+        view.ledger.totals, view.assignment.peers, view.runner.delays, openmetrics=openmetrics
+    )
+    if view.passive is None:
+        return page
+    page += kernel_exposition.render(
+        view.passive.tcp,
+        view.passive.sockets,
+        {peer.name for peer in view.assignment.peers},
+        [group.name for group in view.passive.own_groups],
+        openmetrics=openmetrics,
+    )
+    if view.passive.host is not None:
+        page += host_exposition.render(view.passive.host, openmetrics=openmetrics)
+    return page
 
 
 async def serve(app: web.Application, host: str | None, port: int) -> web.AppRunner:

@@ -100,6 +100,21 @@ class Exposition:
         family(DELAY, iter([_histogram_template(DELAY.name, "") % _histogram_values(delays)]))
         return "".join(lines).encode()
 
+    @staticmethod
+    def buckets(
+        totals: Mapping[SeriesKey, Tally], delays: Histogram
+    ) -> dict[tuple[str, str], dict[int, int]]:
+        """The wire's own buckets of every histogram that render shows: (family, labels as there) → a copy of them."""
+        found = {(DELAY.name, ""): dict(delays.buckets)}
+        for series, tally in totals.items():
+            own = labels(destination=series.destination, family=series.family)
+            common = labels(destination=series.destination, probe=series.probe, family=series.family)
+            found[RTT.name, common] = dict(tally.rtt.buckets)
+            for measure in PROBES[series.probe].measures:
+                if measure.name in tally.times:
+                    found[measure.metric, own] = dict(tally.times[measure.name].buckets)
+        return found
+
     def _template(self, series: SeriesKey) -> "_Templates":
         template = self._templates.get(series)
         if template is None:

@@ -15,6 +15,7 @@ from agent.facts.overlays import note_overlays
 from agent.facts.processor import note_processor
 from agent.facts.routes import note_routes
 from agent.facts.system import note_system
+from agent.facts.tuners import note_tuners
 from agent.net.livehost import LiveHost
 from agent.net.procfs import ProcRoot
 from agent.wire.batch import Fact
@@ -51,6 +52,7 @@ def _note_all(notebook: Notebook, live: LiveHost | None) -> None:
     interfaces = note_interfaces(notebook, live)
     default_interface = note_routes(notebook, live, interfaces)
     note_overlays(notebook, interfaces, default_interface)
+    note_tuners(notebook)
 
 
 def _note_cloud(notebook: Notebook, metadata_url: str) -> None:

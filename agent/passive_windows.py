@@ -40,7 +40,7 @@ class PassiveWindows:
     def add_counters(self, since: Increments | Discontinuity | None) -> None:
         """TCP counters since the reading before; nothing where that is not known."""
         if isinstance(since, Increments):
-            self._kernel.update(dict(_kernel_counters(since)))
+            self._kernel.update(dict(kernel_counters(since)))
 
     def add_sockets(self, reading: SocketReading) -> None:
         """Sockets at one reading; traffic counts what was sent since the reading before."""
@@ -90,7 +90,8 @@ class PassiveWindows:
         return [window for window in windows if window.counters or window.gauges]
 
 
-def _kernel_counters(since: Increments) -> Iterator[tuple[str, int]]:
+def kernel_counters(since: Increments) -> Iterator[tuple[str, int]]:
+    """The named figures of what was counted, as series of kind `kernel` carry them; absent where not counted."""
     trouble = tcp_trouble(since.counters)
     for field in fields(trouble):
         number = getattr(trouble, field.name)

@@ -16,13 +16,18 @@ from aiohttp.typedefs import Handler
 
 from agent import __version__
 from collector import systemd
+from collector.api.maintenance import MaintenanceApi
+from collector.api.paths import PathsApi
+from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
-from collector.ingest import Ingest, error_response
+from collector.ingest import Ingest
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
 from collector.logs import AccessLogger
+from collector.problem import ProblemError, error_response
+from collector.questions import Questions
 from collector.store.database import Database
 from collector.store.retention import Retention
 from collector.store.schema import DAY_S
@@ -108,16 +113,23 @@ def assemble(config: CollectorConfig) -> Parts:
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
     exporter = Exporter(database, fleet, standing, ingest, leases)
-    pages = Pages(database, fleet, standing)
+    questions = Questions(database)
+    pages = Pages(questions, fleet, standing)
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     application.add_routes(
         [
-            *ingest.routes(),
-            *leases.routes(),
             *exporter.routes(),
             *pages.routes(),
-            *Discovery(fleet).routes(),
             *_health(fleet, standing),
+            *api_routes(
+                [
+                    *ingest.operations(),
+                    *leases.operations(),
+                    *MaintenanceApi(database, fleet).operations(),
+                    *PathsApi(questions, fleet).operations(),
+                    *Discovery(fleet).operations(),
+                ]
+            ),
         ]
     )
     return Parts(database, fleet, standing, leases, application)
@@ -192,9 +204,11 @@ def _health(fleet: LiveFleet, standing: LiveStanding) -> list[web.RouteDef]:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line of JSON for programs; a bug's traceback goes to the log and never to a client."""
+    """A problem document for programs; a bug's traceback goes to the log and never to a client."""
     try:
         return await handler(request)
+    except ProblemError as error:
+        return error_response(error.status, str(error))
     except web.HTTPException as error:
         if error.status < 400 or not request.path.startswith(("/v1/", "/-/")):
             raise

@@ -17,6 +17,7 @@ from collector.commands import PROGRAM, CommandError
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("take the agents' windows, judge every path, show it", "collector.commands.serve"),
     "sla": ("how every path stands over a period", "collector.commands.sla"),
+    "maintenance": ("announced work that does not count", "collector.commands.maintenance"),
     "enroll": ("a token by which a node's agent may write", "collector.commands.enroll"),
     "floor": ("light's round trip between two places, and the limit on it", "collector.commands.floor"),
     "calibrate": ("how many measured pairs would keep which limit", "collector.commands.calibrate"),

@@ -96,10 +96,14 @@ class ContractTable:
     """
 
     def __init__(self, classes: Iterable[SlaClass], applications: Iterable[Application]) -> None:
+        classes = tuple(classes)
         self._versions: dict[str, list[SlaClass]] = {}
         for version in classes:
             self._versions.setdefault(version.name, []).append(version)
         self._class_by_selector = {a.selector: a.sla_class for a in applications}
+        bounds = {at for v in classes for at in (v.valid_from, v.valid_until) if at is not None}
+        self.changes: tuple[datetime, ...] = tuple(sorted(bounds))
+        """When some class comes into force or goes out of it."""
 
     def class_at(self, source: End, destination: End, at: datetime) -> SlaClass | None:
         """The class of a path at that time; None when the file states a default and it is not in force."""

@@ -2,8 +2,7 @@
 
 from typing import TypedDict
 
-from aiohttp import web
-
+from collector.api.operation import Operation, Parameters, get
 from collector.fleet import Fleet
 from collector.live import LiveFleet
 
@@ -42,10 +41,18 @@ class Discovery:
     def __init__(self, fleet: LiveFleet) -> None:
         self._fleet = fleet
 
-    def routes(self) -> list[web.RouteDef]:
-        """For web.Application.add_routes."""
-        return [web.get("/v1/sd/prometheus", self.get_targets)]
+    def operations(self) -> list[Operation]:
+        """For the API."""
+        return [
+            get(
+                "/v1/sd/prometheus",
+                "Every agent's /metrics, for Prometheus' http_sd_config",
+                Parameters,
+                list[TargetGroup],
+                self.targets,
+            )
+        ]
 
-    async def get_targets(self, _request: web.Request) -> web.Response:
-        """200 with a JSON list; Prometheus asks again at its refresh_interval."""
-        return web.json_response(target_groups(self._fleet.current))
+    async def targets(self, _asked: Parameters) -> list[TargetGroup]:
+        """Prometheus asks again at its refresh_interval."""
+        return target_groups(self._fleet.current)

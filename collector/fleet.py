@@ -1,8 +1,10 @@
 """The fleet: what is measured, how far apart it is, and what was promised. Made from fleet.toml (fleet_file.py)."""
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from collector.floor import (
     limit_seconds,
 )
 from collector.groups import probes_by_pair
+from collector.store.schema import MINUTE_S
+from collector.store.tiers import Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class FleetPath:
         if self.floor is None or self.sla is None:
             return None
         return limit_seconds(self.floor.floor_seconds, self.sla.multiplier, self.sla.allowance_ms / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The class in force on a path throughout a period; None where none was."""
+
+    sla: SlaClass | None
+    period: Period
 
 
 class Fleet:
@@ -108,16 +120,21 @@ class Fleet:
             return sla
         return msgspec.structs.replace(sla, multiplier=override.multiplier)
 
-    def maintenance_of(self, source: str, destination: str) -> Iterator[Maintenance]:
-        """Announced work that covers a path: at least one end in scope, or the whole fleet where no scope is given."""
-        ends = [self.nodes[name] for name in (source, destination) if name in self.nodes]
-        for window in self.maintenance:
-            scoped = window.providers or window.sites or window.nodes
-            if not scoped or any(
-                end.name in window.nodes or end.site in window.sites or end.provider in window.providers
-                for end in ends
-            ):
-                yield window
+    def terms(self, source: str, destination: str, period: Period) -> tuple[Terms, ...]:
+        """What a path was promised over a period, in order of time: one entry unless a class changed inside it.
+
+        A change counts from the next whole minute. Raises KeyError for an unknown name.
+        """
+        changes = (math.ceil(at.timestamp() / MINUTE_S) * MINUTE_S for at in self._contracts.changes)
+        starts = [period.start_s, *sorted({at for at in changes if period.start_s < at < period.end_s})]
+        found: list[Terms] = []
+        for start_s, end_s in itertools.pairwise([*starts, period.end_s]):
+            sla = self.sla(source, destination, datetime.fromtimestamp(end_s - 1, UTC))
+            if found and found[-1].sla == sla:
+                found[-1] = Terms(sla, Period(found[-1].period.start_s, end_s))
+            else:
+                found.append(Terms(sla, Period(start_s, end_s)))
+        return tuple(found)
 
     def assignment(self, node: str, at: datetime) -> Assignment:
         """What this node's agent measures. Raises KeyError for an unknown name."""

@@ -25,17 +25,19 @@ def check(document: FleetDocument, where: str) -> None:
     for key, kind, name in _references(document):
         known = [item.name for item in getattr(document, kind)] or (["default"] if kind == "classes" else [])
         if name not in known:
-            raise ConfigError(where, key, f"no {_SINGULAR[kind]} is called {name}{_hint(name, known)}")
+            raise ConfigError(where, key, f"no {SINGULAR[kind]} is called {name}{hint(name, known)}")
     _check_regions(document, where)
     _check_classes(document, where)
     _check_probes(document, where)
     _check_rates(document, where)
 
 
-_SINGULAR = {"providers": "provider", "sites": "site", "nodes": "node", "classes": "class", "groups": "group"}
+SINGULAR = {"providers": "provider", "sites": "site", "nodes": "node", "classes": "class", "groups": "group"}
+"""A table of the fleet file → one of its entries in words."""
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def hint(name: str, known: Iterable[str]) -> str:
+    """What was meant by a name that is not known, or what is known; to be put behind a message."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=1)
     if close:
@@ -82,7 +84,7 @@ def _check_regions(document: FleetDocument, where: str) -> None:
     for i, application in enumerate(document.applications):
         for j, region in enumerate(application.regions or ()):
             if region not in regions:
-                problem = f"no site is in region {region}{_hint(region, regions)}"
+                problem = f"no site is in region {region}{hint(region, regions)}"
                 raise ConfigError(where, f"applications[{i}].regions[{j}]", problem)
 
 
@@ -109,7 +111,7 @@ def _check_probes(document: FleetDocument, where: str) -> None:
                 problem = f"at least {MIN_INTERVAL_SECONDS:g} s, not {spec.interval_seconds:g}"
                 raise ConfigError(where, f"groups[{i}].probes[{j}].interval_seconds", problem)
             if spec.kind not in PROBE_CLOCKS:
-                problem = f"no probe is called {spec.kind}{_hint(spec.kind, PROBE_CLOCKS)}"
+                problem = f"no probe is called {spec.kind}{hint(spec.kind, PROBE_CLOCKS)}"
                 raise ConfigError(where, f"groups[{i}].probes[{j}].kind", problem)
             if spec.kind in get_args(Kind):
                 problem = (

@@ -19,7 +19,9 @@ from aiohttp import web
 from agent.wire.assignment import Assignment
 from agent.wire.batch import Batch, ForeignWindowError, MalformedError, WireError, decode
 from collector import decompress
+from collector.api.operation import Operation
 from collector.bearer import UNKNOWN, node_of_request
+from collector.problem import error_response
 from collector.store.batches import BatchRefusedError, Stored
 from collector.store.database import Database
 from collector.store.writer import StoreFullError, StoreUnavailableError
@@ -33,6 +35,17 @@ MOST_IN_FLIGHT_PER_NODE = 2
 MOST_IN_FLIGHT = 64
 RETRY_SECONDS = 1
 NO_SPACE_RETRY_SECONDS = 30
+
+BATCH_REFUSALS = {
+    403: "the batch is of another node",
+    408: "the body took too long",
+    413: "the body is too long, as it is or decompressed",
+    415: "the encoding is not known",
+    422: "the batch is wrong; detail says where",
+    429: "the node has batches in flight already",
+    503: "busy, or the store fails: try again",
+    507: "no space left",
+}
 
 AssignmentOf = Callable[[str], Assignment | None]
 """Node name → what it is to measure; None for a node that is not in the fleet."""
@@ -61,11 +74,31 @@ class Ingest:
         self._decompressed_bytes = decompressed_bytes
         self._in_flight: Counter[str] = Counter()
 
-    def routes(self) -> list[web.RouteDef]:
-        """For web.Application.add_routes."""
+    def operations(self) -> list[Operation]:
+        """For the API; the handlers bound and answer for themselves, and these describe them."""
         return [
-            web.post("/v1/batches", self.post_batch),
-            web.get("/v1/assignment", self.get_assignment),
+            Operation(
+                method="POST",
+                path="/v1/batches",
+                summary="Store an agent's closed windows, exactly once; gzip and zstd are taken",
+                handler=self.post_batch,
+                body=Batch,
+                answer=dict[str, Stored],
+                refusals=BATCH_REFUSALS,
+                token=True,
+            ),
+            Operation(
+                method="GET",
+                path="/v1/assignment",
+                summary="What the asking node is to measure",
+                handler=self.get_assignment,
+                answer=Assignment,
+                refusals={
+                    304: "the same as with the ETag of If-None-Match",
+                    404: "the node is not in the fleet file",
+                },
+                token=True,
+            ),
         ]
 
     async def post_batch(self, request: web.Request) -> web.Response:
@@ -198,13 +231,3 @@ class _RefusedError(Exception):
 
 def _refuse(status: int, reason: str, retry_seconds: int | None = None) -> NoReturn:
     raise _RefusedError(status, reason, retry_seconds)
-
-
-def error_response(status: int, reason: str, retry_seconds: int | None = None) -> web.Response:
-    """One line of JSON that says what is wrong."""
-    response = web.json_response({"error": reason}, status=status)
-    if status == web.HTTPUnauthorized.status_code:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if retry_seconds is not None:
-        response.headers["Retry-After"] = str(retry_seconds)
-    return response

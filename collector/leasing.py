@@ -15,22 +15,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
 
-from agent.wire.lease import MOST_WAIT_SECONDS, Lease, LeaseAnswer, LeaseReport, Terms
+from agent.wire.lease import MOST_WAIT_SECONDS, Lease, LeaseAnswer, LeaseId, LeaseReport, Terms
 from agent.wire.series import Family
+from collector.api.operation import Operation, Parameters, parameters_of
 from collector.bearer import UNKNOWN, node_of_request
 from collector.fleet import Fleet
 from collector.fleet_file import Node
-from collector.ingest import error_response
 from collector.plan.budget import Budget, most_bytes, wire_bytes
 from collector.plan.leases import START_SECONDS, LeaseState, LeaseTable, longest_seconds
 from collector.plan.matching import Pair, choose
 from collector.plan.progress import LeaseRecord, Progress
 from collector.plan.sweep import Sweep, sweep_of
+from collector.problem import error_response
 from collector.store.bandwidth import KEPT_SECONDS, leases_since, settle_lease, store_lease
 from collector.store.database import Database
 from collector.store.schema import StoreError
@@ -40,6 +41,18 @@ LOG = logging.getLogger("collector.leasing")
 TICK_SECONDS = 1.0
 DUE_SECONDS = 5.0
 _LONGEST_TERMS = Terms("iperf3", 60, 1_000)
+
+
+class WaitParameters(Parameters, frozen=True, kw_only=True):
+    """GET /v1/leases."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0, description="seconds; more than 15 are 15")] = 0.0
+
+
+class LeaseParameters(Parameters, frozen=True, kw_only=True):
+    """/v1/leases/{id}."""
+
+    id: LeaseId
 
 
 @dataclass(slots=True)
@@ -77,12 +90,41 @@ class LeaseDesk:
         self._due_lists: dict[str, tuple[Sweep, float, list[Pair]]] = {}
         self._planned: tuple[Fleet, Sweep | None] | None = None
 
-    def routes(self) -> list[web.RouteDef]:
-        """For web.Application.add_routes."""
+    def operations(self) -> list[Operation]:
+        """For the API; agents alone ask these."""
+        over = {410: "the lease is over, or not this node's"}
         return [
-            web.get("/v1/leases", self.get_lease),
-            web.get("/v1/leases/{id}", self.get_state),
-            web.post("/v1/leases/{id}", self.post_report),
+            Operation(
+                method="GET",
+                path="/v1/leases",
+                summary="Wait for a bandwidth test",
+                handler=self.get_lease,
+                parameters=WaitParameters,
+                answer=LeaseAnswer,
+                refusals={},
+                token=True,
+            ),
+            Operation(
+                method="GET",
+                path="/v1/leases/{id}",
+                summary="Whether a test's server is still needed",
+                handler=self.get_state,
+                parameters=LeaseParameters,
+                answer=dict[str, str],
+                refusals=over,
+                token=True,
+            ),
+            Operation(
+                method="POST",
+                path="/v1/leases/{id}",
+                summary="Tell how a test goes",
+                handler=self.post_report,
+                parameters=LeaseParameters,
+                body=LeaseReport,
+                answer=dict[str, str],
+                refusals={**over, 413: "the body is too long", 422: "the report is wrong; detail says where"},
+                token=True,
+            ),
         ]
 
     def budget_use(self) -> list[tuple[str, int, int, Budget]]:
@@ -98,10 +140,7 @@ class LeaseDesk:
         node = node_of_request(request, self._database)
         if node is None:
             return error_response(401, UNKNOWN)
-        try:
-            wait = min(max(float(request.query.get("wait", "0")), 0.0), MOST_WAIT_SECONDS)
-        except ValueError:
-            return error_response(400, f"wait is a number of seconds, not {request.query['wait']!r}")
+        wait = min(parameters_of(request, WaitParameters).wait, MOST_WAIT_SECONDS)
         asking = _Asking(time.monotonic())
         self._asking[node] = asking
         self._changed.set()
@@ -120,11 +159,12 @@ class LeaseDesk:
         node = node_of_request(request, self._database)
         if node is None:
             return error_response(401, UNKNOWN)
+        lease_id = parameters_of(request, LeaseParameters).id
         try:
             report = msgspec.json.decode(await request.read(), type=LeaseReport)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return error_response(422, str(error))
-        if not self._take(request.match_info["id"], node, report):
+        if not self._take(lease_id, node, report):
             return error_response(410, "this lease is over")
         self._changed.set()
         return web.json_response({"result": "taken"})
@@ -134,7 +174,7 @@ class LeaseDesk:
         node = node_of_request(request, self._database)
         if node is None:
             return error_response(401, UNKNOWN)
-        if not self._table.is_live(request.match_info["id"], node, time.monotonic()):
+        if not self._table.is_live(parameters_of(request, LeaseParameters).id, node, time.monotonic()):
             return error_response(410, "this lease is over")
         return web.json_response({"result": "live"})
 

@@ -35,9 +35,13 @@ def parse_period(
     start: str | None, end: str | None, now_s: int, default_seconds: int = DEFAULT_SECONDS
 ) -> Period:
     """From start to end in whole minutes; without a start so long, from a whole hour. Raises ValueError."""
-    end_s = -(-parse_time(end, now_s) // MINUTE_S) * MINUTE_S if end else now_s // MINUTE_S * MINUTE_S
+    end_s = (
+        -(-parse_time(end, now_s) // MINUTE_S) * MINUTE_S if end is not None else now_s // MINUTE_S * MINUTE_S
+    )
     start_s = (
-        parse_time(start, now_s) // MINUTE_S * MINUTE_S if start else trailing(end_s, default_seconds).start_s
+        parse_time(start, now_s) // MINUTE_S * MINUTE_S
+        if start is not None
+        else trailing(end_s, default_seconds).start_s
     )
     if start_s >= end_s:
         raise ValueError(

@@ -26,13 +26,30 @@ class Criterion(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of the contract within a row's period, judged by itself; fields as in PathVerdict."""
+
+    period_start: str
+    period_end: str
+    sla_class: SlaClass | None
+    verdict: Verdict
+    reason: str
+    criteria: tuple[Criterion, ...]
+    samples: int
+    over_limit: int | None
+    p99_seconds: float | None
+    limit_seconds: float | None
+    proof: Proof
+
+
 class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `sla --json`. Times in seconds, ratios as fractions; None where unknown, never 0.
 
     samples: RTTs in the histogram; over_limit: of those compared with the limit (proof.samples), the ones above it.
     verdict: of the whole class; reason: of the criterion that decided; criteria: each of the class's promises.
     intervals: "p50", "p90", "p99", "p999" → what order statistics enclose the true percentile. loss_interval: Wilson's
-    score. availability: minutes with an answer / minutes probed.
+    score. availability: minutes with an answer / minutes probed. versions: empty unless the contract changed within the
+    period; limit_seconds and sla_class are then those of the last one, and the verdict is by_versions'.
     """
 
     source: str
@@ -65,6 +82,7 @@ class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
     loss_interval: Interval | None
     availability: float | None
+    versions: tuple[Version, ...] = ()
 
 
 def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaClass | None) -> PathVerdict:

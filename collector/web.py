@@ -1,33 +1,28 @@
-"""Pages for people and the same answers for programs. Nothing here needs JavaScript; each page names its JSON twin."""
+"""Pages for people. Nothing here needs JavaScript; each page names its JSON twin in collector.api."""
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent import __version__
 from agent.wire.series import TimeSource
 from collector import chart
-from collector.ingest import error_response
 from collector.live import LiveFleet, LiveStanding
 from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
 from collector.period import DEFAULT_SECONDS, parse_period, trailing
-from collector.standing import PathStanding, standing_of_period
-from collector.store.database import Database
+from collector.questions import Questions
+from collector.standing import PathStanding
 from collector.store.nodes import NodeStatus
 from collector.store.schema import MINUTE_S
 from collector.store.tiers import Period
 from collector.timeline import PathTimeline, timeline_of_path
-
-T = TypeVar("T")
 
 TIME_SOURCES = {
     TimeSource.TCP_INFO: "timed by the source's kernel from SYN to SYN-ACK (TCP_INFO)",
@@ -42,18 +37,15 @@ SILENT_SECONDS = 300
 DENSE_NODES = 24
 """From so many nodes on, cells are small and column heads turned."""
 RANGES = {"1h": 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
-MOST_QUESTIONS = 2
-"""Periods read from the store at once; further ones wait."""
 
 
 class Pages:
-    """The page of the mesh, the page of a path, and the two questions of the API."""
+    """The page of the mesh and the page of a path."""
 
-    def __init__(self, database: Database, fleet: LiveFleet, standing: LiveStanding) -> None:
-        self._database = database
+    def __init__(self, questions: Questions, fleet: LiveFleet, standing: LiveStanding) -> None:
+        self._questions = questions
         self._fleet = fleet
         self._standing = standing
-        self._questions = asyncio.Semaphore(MOST_QUESTIONS)
         self._templates = Environment(
             loader=PackageLoader("collector"),
             autoescape=True,
@@ -72,8 +64,6 @@ class Pages:
             web.get("/", self.get_mesh),
             web.get("/path/{source}/{destination}", self.get_path),
             web.get("/assets/{name}", self.get_asset),
-            web.get("/v1/sla", self.get_sla),
-            web.get("/v1/paths/{source}/{destination}", self.get_path_json),
         ]
 
     async def get_mesh(self, request: web.Request) -> web.Response:
@@ -106,8 +96,11 @@ class Pages:
         except ValueError as error:
             return await self._page("wrong.html.jinja", status=400, problem=str(error))
         source, destination = request.match_info["source"], request.match_info["destination"]
-        timeline = await self._timeline(period, source, destination)
-        nodes = self._fleet.current.nodes
+        fleet = self._fleet.current
+        timeline = await self._questions.ask(
+            lambda connection: timeline_of_path(connection, fleet, period, source, destination)
+        )
+        nodes = fleet.nodes
         if not timeline.standing and not {source, destination} <= nodes.keys():
             problem = (
                 f"no path from {source} to {destination} is in the fleet file or was measured in this period"
@@ -133,35 +126,10 @@ class Pages:
         headers = {"Cache-Control": "max-age=3600"}
         return web.Response(body=self._assets[name], content_type=ASSETS[name], headers=headers)
 
-    async def get_sla(self, request: web.Request) -> web.Response:
-        """What `sla --json` prints, for ?from= and ?to=."""
-        try:
-            period = parse_period(request.query.get("from"), request.query.get("to"), self._now_s())
-        except ValueError as error:
-            return error_response(400, str(error))
-        fleet = self._fleet.current
-        standing = await self._ask(lambda connection: standing_of_period(connection, fleet, period))
-        return await _json(standing.rows)
-
-    async def get_path_json(self, request: web.Request) -> web.Response:
-        """What the page of the path shows."""
-        try:
-            period, _ = self._period_of(request)
-        except ValueError as error:
-            return error_response(400, str(error))
-        source, destination = request.match_info["source"], request.match_info["destination"]
-        return await _json(await self._timeline(period, source, destination))
-
-    async def _timeline(self, period: Period, source: str, destination: str) -> PathTimeline:
-        fleet = self._fleet.current
-        return await self._ask(
-            lambda connection: timeline_of_path(connection, fleet, period, source, destination)
-        )
-
     def _period_of(self, request: web.Request) -> tuple[Period, str | None]:
         """?range= names one of RANGES, ?from= and ?to= any period; and the range that was chosen, if one was."""
         start, end, chosen = (request.query.get(name) for name in ("from", "to", "range"))
-        now_s = self._now_s()
+        now_s = self._questions.now_s()
         if start or end:
             return parse_period(start, end, now_s), None
         chosen = chosen or "24h"
@@ -171,13 +139,6 @@ class Pages:
         if RANGES[chosen] < DEFAULT_SECONDS:
             return Period(minute - RANGES[chosen], minute), chosen
         return trailing(minute, RANGES[chosen]), chosen
-
-    def _now_s(self) -> int:
-        return int(self._database.now_s())
-
-    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        async with self._questions:
-            return await self._database.read(question)
 
     async def _page(self, name: str, status: int = 200, **values: Any) -> web.Response:
         """Rendered in a thread: a hundred nodes make ten thousand cells."""
@@ -215,13 +176,6 @@ def _outcomes(path: PathTimeline, row: PathStanding) -> dict[str, int]:
 
 def _is_silent(node: NodeStatus, now_s: int) -> bool:
     return node.enrolled and node.last_batch_s is not None and now_s - node.last_batch_s > SILENT_SECONDS
-
-
-async def _json(value: Any) -> web.Response:
-    body = await asyncio.to_thread(msgspec.json.encode, value)
-    response = web.Response(body=body, content_type="application/json")
-    response.enable_compression()
-    return response
 
 
 def _ms(seconds: float | None) -> str:

@@ -24,6 +24,7 @@ class CollectorProcess:
 
     def __init__(self, config, port, **environment):
         self.url = f"http://127.0.0.1:{port}"
+        self.config = config
         self._log = config.with_suffix(".log")
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(

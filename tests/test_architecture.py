@@ -47,7 +47,7 @@ RULES = (
         "pure modules have no world",
         (
             "agent.kernel", "agent.wire", "agent.advice", "agent.facts", "agent.stamp", "agent.ledger", "agent.schedule",
-            "agent.quality", "agent.exposition", "agent.hostcounters", "collector.floor", "collector.sla",
+            "agent.quality", "agent.exposition", "agent.protobuf", "agent.hostcounters", "collector.floor", "collector.sla",
             "collector.advice",
         ),
         WORLD,
@@ -79,7 +79,7 @@ HOMES = {
     "subprocess": ("agent.net.process",),
     "aiohttp": (
         "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases",
-        "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.discovery", "collector.exporter", "collector.app", "collector.logs",
+        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.exporter", "collector.app", "collector.logs",
     ),
     "prometheus_client": ("agent.exporter", "agent.app", "collector.exporter", "collector.app"),
     "socket": ("agent.net", "collector.systemd"),

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from agent.facts.notebook import NOT_SET, Missing, Notebook, asked, present
+from agent.facts.notebook import NOT_SET, Missing, Notebook, asked, present, stripped
 from agent.kernel.assignments import parse_assignments
 from agent.kernel.meminfo import parse_meminfo
-from agent.kernel.modules import parse_modules
+from agent.kernel.modules import parse_module_list, parse_modules
 from agent.kernel.sysctl import Setting, parse_sysctl_file, parse_value, path_of
 
 SYSCTLS: tuple[str, ...] = (
@@ -85,17 +85,19 @@ MODULES = frozenset(
 )  # fmt: skip
 """Modules that a rule or a reader of a report asks for; all others would only make noise between siblings."""
 SYSCTL_FOLDER, SYSCTL_FILE = "etc/sysctl.d", "etc/sysctl.conf"
+MODULES_FOLDER = "lib/modules"
 OS_RELEASE = "etc/os-release"
 
 
 def note_system(notebook: Notebook) -> None:
-    """kernel.*, distribution.*, memory.*, swap.*, modules.loaded, sysctl.*, sysctl_file.*"""
+    """kernel.*, distribution.*, memory.*, swap.*, modules.*, sysctl.*, sysctl_file.*"""
     notebook.note_file("kernel.release", "proc/sys/kernel/osrelease", parse_value)
     notebook.note_file("kernel.version", "proc/sys/kernel/version", parse_value)
     notebook.note_file("kernel.architecture", "proc/sys/kernel/arch", parse_value)
     _note_distribution(notebook)
     _note_memory(notebook)
     _note_modules(notebook)
+    _note_modules_available(notebook)
     for key in SYSCTLS:
         notebook.note_file(f"sysctl.{key}", path_of(key), parse_value)
     _note_sysctl_files(notebook)
@@ -126,6 +128,18 @@ def _note_modules(notebook: Notebook) -> None:
         notebook.note("modules.loaded", loaded, "proc/modules")
     else:
         notebook.note("modules.loaded", sorted(MODULES.intersection(built_in)), "sys/module")
+
+
+def _note_modules_available(notebook: Notebook) -> None:
+    """Modules that could be loaded or are built in, by what depmod wrote for the running kernel."""
+    release = present(notebook.parsed("proc/sys/kernel/osrelease", stripped))
+    folder = f"{MODULES_FOLDER}/{release}"
+    lists = [
+        notebook.parsed(f"{folder}/{file}", parse_module_list) for file in ("modules.dep", "modules.builtin")
+    ]
+    found = [names for names in lists if not isinstance(names, Missing)]
+    value = sorted(MODULES & frozenset().union(*found)) if found else lists[0]
+    notebook.note("modules.available", value, folder)
 
 
 def _note_sysctl_files(notebook: Notebook) -> None:

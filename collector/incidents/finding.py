@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from agent.wire.series import UNTIMED_PROBES
 from collector.fleet import Fleet
 from collector.incidents.attribution import Place
 from collector.incidents.breach import BLOCK_S, Breach, Kind
@@ -15,7 +16,8 @@ from collector.incidents.incident import Incident
 from collector.incidents.joining import Mesh, join
 from collector.incidents.recurrence import with_recurring
 from collector.incidents.watch import Watch
-from collector.store.blocks import UNTIMED_PROBES
+from collector.maintenance import Announced
+from collector.standing import announced_in
 from collector.store.tiers import Period
 
 LEAD_S = 3600
@@ -37,14 +39,14 @@ def incidents_of_period(connection: sqlite3.Connection, fleet: Fleet, period: Pe
 def found_in_period(connection: sqlite3.Connection, fleet: Fleet, period: Period) -> Found:
     """Incidents and excused ones that touch the period. Raises sqlite3.Error."""
     read = Period(max(0, period.start_s - LEAD_S) // BLOCK_S * BLOCK_S, period.end_s)
-    found = find(list(Watch(fleet).blocks(connection, read)), fleet)
+    found = find(list(Watch(fleet).blocks(connection, read)), fleet, announced_in(connection, fleet, read))
     return Found(_touching(found.incidents, period), _touching(found.excused, period))
 
 
-def find(blocks: Sequence[Block], fleet: Fleet) -> Found:
+def find(blocks: Sequence[Block], fleet: Fleet, announced: Announced) -> Found:
     """Incidents of these blocks, in order of time and each once. Pure."""
     mesh = mesh_of(fleet)
-    plain, excused = _without_maintenance(blocks, fleet)
+    plain, excused = _without_maintenance(blocks, announced)
     incidents = _found(plain, mesh, fleet, None)
     return Found(
         tuple(with_recurring(incidents)),
@@ -76,9 +78,13 @@ def _found(blocks: Sequence[Block], mesh: Mesh, fleet: Fleet, maintenance: str |
     return build(join(episodes_of(blocks, good_blocks), blocks, mesh), mesh, maintenance)
 
 
-def _without_maintenance(blocks: Sequence[Block], fleet: Fleet) -> tuple[list[Block], dict[str, list[Block]]]:
+def _without_maintenance(
+    blocks: Sequence[Block], announced: Announced
+) -> tuple[list[Block], dict[str, list[Block]]]:
     """The blocks with what no announced work covers, and by reason of the work with what it does."""
-    reasons = {id(breach): _maintenance_of(fleet, breach) for block in blocks for breach in block.breaches}
+    reasons = {
+        id(breach): _maintenance_of(announced, breach) for block in blocks for breach in block.breaches
+    }
 
     def only(reason: str | None) -> list[Block]:
         return [
@@ -93,11 +99,11 @@ def _without_maintenance(blocks: Sequence[Block], fleet: Fleet) -> tuple[list[Bl
     }
 
 
-def _maintenance_of(fleet: Fleet, breach: Breach) -> str | None:
+def _maintenance_of(announced: Announced, breach: Breach) -> str | None:
     """The reason of announced work that covers any of the block on this path."""
-    for window in fleet.maintenance_of(breach.source, breach.destination):
-        if window.start.timestamp() < breach.block_s + BLOCK_S and window.end.timestamp() > breach.block_s:
-            return window.reason
+    for each in announced.of_path(breach.source, breach.destination):
+        if each.start_s < breach.block_s + BLOCK_S and each.end_s > breach.block_s:
+            return each.reason
     return None
 
 

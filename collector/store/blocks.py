@@ -4,15 +4,12 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.wire.series import PASSIVE_KINDS, PROBE_CLOCKS, Family, SeriesKey, TimeSource
+from agent.wire.series import UNTIMED_PROBES, Family, SeriesKey
 from collector.store.merge import Ints, merge_columns, merge_rows
 from collector.store.query import CHUNK_ROWS, MOST_SERIES, series_names
 from collector.store.schema import DAY_S, HOUR_S
 from collector.store.tiers import Period
 from collector.store.totals import SeriesTotals, totals_by_group
-
-UNTIMED_PROBES = PASSIVE_KINDS | {kind for kind, clock in PROBE_CLOCKS.items() if clock is TimeSource.NONE}
-"""Kinds that bring no round-trip time: nobody expects a latency verdict of them."""
 
 PathKey = tuple[str, str, Family]
 """source, destination, family"""

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from agent.wire.batch import Batch
-from collector.store import batches, retention, rollup, tokens
+from collector.store import batches, operators, retention, rollup, tokens
 from collector.store.schema import open_reader, open_writer
 from collector.store.writer import Job, Writer, WriterState
 
@@ -54,6 +54,10 @@ class Database:
     def node_of_token(self, token: str) -> str | None:
         """The node that holds this token; one look-up by key in a small table, quick enough for the event loop."""
         return tokens.node_of_token(self._tokens, token)
+
+    def operator_of_token(self, token: str) -> str | None:
+        """The operator that holds this token; likewise."""
+        return operators.operator_of_token(self._tokens, token)
 
     async def store_batch(self, batch: Batch) -> batches.Stored:
         """Returns once the batch is durable. Raises BatchRefusedError, StoreFullError, StoreUnavailableError."""

@@ -5,7 +5,7 @@ minute and rolls minutes up.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from agent.wire.histogram import Histogram
 from agent.wire.series import Family
 from collector.store.buckets import decode_buckets, encode_buckets
 from collector.store.schema import MINUTE_S
-from collector.store.tiers import Span
+from collector.store.tiers import Period, Span
 
 COLUMNS = "start_s, series, spoiled, kind, name, value, low, high, count, sum_ns, min_ns, max_ns, histogram"
 _MERGED = (
@@ -85,14 +85,21 @@ def roll_up_measures(
 
 
 def load_measures(
-    connection: sqlite3.Connection, spans: Iterable[Span], name: str | None = None, source: str | None = None
+    connection: sqlite3.Connection,
+    spans: Iterable[Span],
+    name: str | None = None,
+    source: str | None = None,
+    cuts_of: Callable[[str, str], Sequence[Period]] = lambda _source, _destination: (),
 ) -> dict[MeasureKey, MeasureTotals]:
-    """Measures of clean minutes over these spans, in order of time; of one name or source only, where given."""
+    """Measures of clean minutes over these spans, in order of time; of one name or source only, where given.
+
+    Rows that start within a cut of their path are left out: the spans must be such that each row lies wholly inside or outside of it.
+    """
     found: dict[MeasureKey, MeasureTotals] = {}
     for span in spans:
         rows = connection.execute(
             "SELECT node.name, destination, probe, family, kind, measure.name,"
-            " value, low, high, count, sum_ns, min_ns, max_ns, histogram"
+            " value, low, high, count, sum_ns, min_ns, max_ns, histogram, start_s"
             f" FROM {span.tier}_measure AS measure JOIN series ON series.id = measure.series"
             " JOIN node ON node.id = series.node"
             " WHERE start_s >= ?1 AND start_s < ?2 AND NOT spoiled AND (?3 IS NULL OR measure.name = ?3)"
@@ -101,8 +108,10 @@ def load_measures(
         )
         for row in rows:
             source_node, destination, probe, family, kind, measure = row[:6]
+            if any(cut.start_s <= row[-1] < cut.end_s for cut in cuts_of(source_node, destination)):
+                continue
             key = MeasureKey(source_node, destination, probe, Family(family), kind, measure)
-            _add(found.setdefault(key, MeasureTotals()), key.kind, row[6:])
+            _add(found.setdefault(key, MeasureTotals()), key.kind, row[6:-1])
     return found
 
 

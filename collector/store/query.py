@@ -14,7 +14,8 @@ from collector.store.totals import SeriesTotals, totals_by_group
 CHUNK_ROWS = 50_000
 MOST_SERIES = 2**24
 
-CutsOf = Callable[[SeriesKey], Sequence[Period]]
+CutsOf = Callable[[str, str], Sequence[Period]]
+"""(source, destination) → what of a period does not count on that path."""
 
 
 def coverage(connection: sqlite3.Connection) -> Coverage:
@@ -29,12 +30,11 @@ def coverage(connection: sqlite3.Connection) -> Coverage:
 def load(
     connection: sqlite3.Connection,
     period: Period,
-    cuts_of: CutsOf = lambda _: (),
+    cuts_of: CutsOf = lambda _source, _destination: (),
     path: tuple[str, str] | None = None,
 ) -> tuple[Period, dict[SeriesKey, SeriesTotals]]:
     """Every series with a row in the period, and the period that the answer covers.
 
-    cuts_of: what of the period does not count for a series (announced maintenance).
     path: only the series of this (source, destination).
     """
     connection.execute("BEGIN")  # one snapshot for the notes of what is merged and for the rows
@@ -70,7 +70,7 @@ def _rows_without_cuts(
     """Series with the same cuts are read together; where all have the same, and scan says so, in one scan."""
     series_by_cuts: dict[tuple[Period, ...], list[int]] = {}
     for number, name in names.items():
-        series_by_cuts.setdefault(tuple(cuts_of(name)), []).append(number)
+        series_by_cuts.setdefault(tuple(cuts_of(name.source, name.destination)), []).append(number)
     for cuts, series in series_by_cuts.items():
         wanted = None if scan and len(series_by_cuts) == 1 else series
         for part in without(period, cuts, held):

@@ -5,7 +5,8 @@ answer is the same whichever tier gives it. Where the finer rows are deleted alr
 coarser rows that are left, and the answer says which period it covers.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from collector.store.schema import DAY_S, HOUR_S, MINUTE_S, TIER_SECONDS
@@ -66,6 +67,14 @@ def without(period: Period, cuts: Sequence[Period], coverage: Coverage) -> list[
     if at < period.end_s:
         left.append(Period(at, period.end_s))
     return left
+
+
+def split(period: Period, cuts: Iterable[Period]) -> list[Period]:
+    """A widened period in pieces, each wholly inside or wholly outside every one of the widened cuts."""
+    edges = {edge for cut in cuts for edge in (cut.start_s, cut.end_s)}
+    inner = sorted(edge for edge in edges if period.start_s < edge < period.end_s)
+    bounds = [period.start_s, *inner, period.end_s]
+    return [Period(start_s, end_s) for start_s, end_s in itertools.pairwise(bounds)]
 
 
 def plan(period: Period, coverage: Coverage) -> list[Span]:

@@ -230,7 +230,7 @@ async def test_wrong_requests_are_answered_in_one_line_and_bugs_do_not_leak(tmp_
             ("/v1/sla?from=now", 400),
         ):
             found, body, _ = await client.get(path)
-            assert (found, list(msgspec.json.decode(body))) == (status, ["error"])
+            assert (found, list(msgspec.json.decode(body))) == (status, ["title", "status", "detail"])
 
         async def broken(question):
             raise RuntimeError("secret inside")

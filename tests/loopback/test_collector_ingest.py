@@ -54,7 +54,7 @@ async def running(tmp_path, **bounds):
         database, assignments.get, **{"body_bytes": BODY, "decompressed_bytes": PLAIN, **bounds}
     )
     app = web.Application()
-    app.add_routes(handlers.routes())
+    app.add_routes([operation.route() for operation in handlers.operations()])
     runner = web.AppRunner(app, auto_decompress=False)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -160,9 +160,9 @@ async def test_each_bad_batch_has_its_status_and_leaves_nothing(tmp_path, fault)
         status, answer, response_headers = await collector.post(body, **headers)
         assert status == expected
         if expected != 200:
-            assert list(answer) == ["error"]
-            assert "\n" not in answer["error"]
-            assert collector.token not in answer["error"]
+            assert list(answer) == ["title", "status", "detail"]
+            assert "\n" not in answer["detail"]
+            assert collector.token not in answer["detail"]
             assert await collector.stored() == {}
         assert ("WWW-Authenticate" in response_headers) == (expected == 401)
         assert (await collector.post(encode(batch([window()], sequence=9))))[0] == 200
@@ -272,7 +272,7 @@ async def test_the_assignment_is_sent_once_per_change(tmp_path):
         url, headers = f"{collector.url}/v1/assignment", {"Authorization": f"Bearer {collector.token}"}
         async with collector.session.get(url, headers=headers) as response:
             assert response.status == 404
-            assert "not in this collector's fleet" in (await response.json())["error"]
+            assert "not in this collector's fleet" in (await response.json(content_type=None))["detail"]
         collector.assignments["ams"] = Assignment("ams", (Peer("fra", "192.0.2.1", limit_seconds=0.02),))
         async with collector.session.get(url, headers=headers) as response:
             assert msgspec.json.decode(await response.read(), type=Assignment) == collector.assignments["ams"]

@@ -186,7 +186,7 @@ def test_a_full_disk_is_said_and_passes(tmp_path):
         collector = CollectorProcess(config, free_port()).wait("/-/ready")
         sent = fill_up(collector.url, token)
         last = batch(many_windows(sent), sent)
-        assert post(collector.url, token, last)[1] == {"error": "no space left for the store"}
+        assert post(collector.url, token, last)[1]["detail"] == "no space left for the store"
         metrics = collector.get("/metrics")[1]
         assert "lightfloor_store_full 1.0" in metrics
         assert "lightfloor_store_writable 0.0" in metrics

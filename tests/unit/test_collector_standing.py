@@ -97,7 +97,115 @@ def test_announced_maintenance_does_not_count_for_the_paths_it_covers(standing, 
     """Scope is by provider, site or node at either end; the row says how long and why."""
     row = one(standing(minutes(60), maintenance(DAY + 600, DAY + 1800, scope)))
     assert row.minutes == counted
-    assert row.exclusions == ((Exclusion("maintenance: router", 20),) if counted == 40 else ())
+    assert [(e.reason, e.minutes, e.start, e.end, e.late) for e in row.exclusions] == (
+        [("maintenance: router", 20, "2025-10-09T00:10:00Z", "2025-10-09T00:30:00Z", None)]
+        if counted == 40
+        else []
+    )
+    assert row.maintenance_minutes == 60 - counted
+
+
+def test_work_announced_twice_counts_once(standing):
+    """Overlapping windows are both listed; their minutes, and the spoiled ones within, are taken out once."""
+    spoiled = window(start_s=DAY + 1200, values_ns=[90 * MS], limit_ns=12 * MS, quality={"steal_ratio": 0.5})
+    both = maintenance(DAY + 600, DAY + 1800) + maintenance(DAY + 1200, DAY + 2400, 'nodes = ["ams"]')
+    row = one(standing([*minutes(60), spoiled], both))
+    assert [(e.reason, e.minutes) for e in row.exclusions] == [
+        ("maintenance: router", 20),
+        ("maintenance: router", 10),
+    ]
+    assert (row.minutes, row.maintenance_minutes, row.excluded_minutes) == (30, 30, 0)
+
+
+def test_maintenance_does_not_count_for_mtu_and_retransmits_either(standing):
+    """What is announced spoils no promise: the smallest path MTU is that of the other time."""
+    probes = []
+    for i, mtu in enumerate((1500.0, 1280.0, 1500.0)):
+        each = window(
+            SeriesKey("ams", "fra", "mtu", Family.IPV4, TimeSource.NONE), DAY + 600 * i, values_ns=[]
+        )
+        each.gauges = {"path_mtu_bytes": mtu}
+        probes.append(each)
+    more = '\n[[classes]]\nname = "big"\npath_mtu_bytes_min = 1400\n[[applications]]\nclass = "big"\nnodes = ["ams", "fra"]\n'
+    found = standing([*minutes(60), *probes], more + maintenance(DAY + 600, DAY + 660), merge=True)
+    (criterion,) = [c for c in one(found).criteria if c.name == "path_mtu_bytes"]
+    assert (criterion.value, criterion.verdict) == (1500, Verdict.PASS)
+
+
+VERSIONS = """
+[[classes]]
+name = "changing"
+multiplier = 4.0
+valid_until = 2025-10-09T00:30:00Z
+[[classes]]
+name = "changing"
+multiplier = 2.0
+allowance_ms = {allowance}
+valid_from = 2025-10-09T00:30:00Z
+[[applications]]
+class = "changing"
+nodes = ["ams", "fra"]
+"""
+OLD_MS, NEW_MS = 4 * 3.569364, 2 * 3.569364
+
+
+def changing(first_ms, second_ms, limits_ms=(OLD_MS, NEW_MS)):
+    """Two half hours with these times, judged by the agent against these limits, twelve samples a minute."""
+    return [
+        window(
+            start_s=DAY + 60 * i,
+            values_ns=[round((first_ms if i < 30 else second_ms) * MS)] * 12,
+            limit_ns=round(limits_ms[i >= 30] * MS),
+        )
+        for i in range(60)
+    ]
+
+
+def test_a_contract_change_is_judged_version_by_version(standing):
+    """What the first version allowed is no breach because the second one would forbid it."""
+    row = one(standing(changing(10, 6.5), VERSIONS.format(allowance=0)))
+    assert row.limit_seconds == pytest.approx(NEW_MS / 1e3, rel=1e-3)
+    assert [(v.verdict, v.samples, v.over_limit, v.proof.exact) for v in row.versions] == [
+        (Verdict.PASS, 360, 0, True),
+        (Verdict.PASS, 360, 0, True),
+    ]
+    assert (row.verdict, row.samples, row.over_limit) == (Verdict.PASS, 720, 0)
+
+
+@pytest.mark.parametrize(("times", "breached"), [((16, 6.5), 0), ((10, 9), 1)])
+def test_a_breach_of_either_version_is_a_breach_and_the_row_says_of_which(standing, times, breached):
+    """The worst version's verdict stands, with its time in the reason."""
+    row = one(standing(changing(*times), VERSIONS.format(allowance=0)))
+    verdicts = [version.verdict for version in row.versions]
+    assert verdicts[1 - breached] is Verdict.PASS
+    assert row.verdict is verdicts[breached] is Verdict.UNACHIEVABLE
+    assert row.reason.startswith(row.versions[breached].period_start)
+    assert row.over_limit == 360
+
+
+def test_a_version_without_data_leaves_the_row_unproven(standing):
+    """Silence after a change of contract is no proof that the new terms were kept."""
+    row = one(standing(changing(10, 6)[:30], VERSIONS.format(allowance=0)))
+    assert [version.verdict for version in row.versions] == [Verdict.PASS, Verdict.NO_DATA]
+    assert row.verdict is Verdict.NOT_PROVEN
+
+
+def test_counts_of_another_limit_are_not_taken_for_this_one(standing):
+    """The file was changed without dates: the agent's counts are of the old limit, so the histogram answers."""
+    row = one(standing(changing(10, 10, (9, 9)), VERSIONS.format(allowance=0)))
+    assert [(v.over_limit, v.proof.exact) for v in row.versions] == [(0, False), (360, False)]
+
+
+def test_between_two_versions_the_general_class_judges(standing):
+    """A contract that paused leaves its path to the class of all, for that time only."""
+    paused = VERSIONS.replace("2025-10-09T00:30:00Z", "2025-10-09T00:10:00Z", 1)
+    row = one(standing(changing(10, 6.5), paused.format(allowance=0)))
+    assert [(v.sla_class.name, v.verdict) for v in row.versions] == [
+        ("changing", Verdict.NOT_PROVEN),
+        ("standard", Verdict.NOT_PROVEN),
+        ("changing", Verdict.PASS),
+    ]
+    assert row.verdict is Verdict.NOT_PROVEN
 
 
 def test_another_clock_does_not_double_a_path(standing):

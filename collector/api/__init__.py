@@ -1,0 +1,1 @@
+"""The versioned JSON API: operations that describe themselves, and the OpenAPI document made of them."""
