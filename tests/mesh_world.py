@@ -1,7 +1,7 @@
 """Fifteen nodes of three providers in six cities on three continents, and their incidents after generated minutes."""
 
 from collector.fleet import parse_fleet
-from collector.incidents.finding import found_in_period
+from collector.incidents.record import found_in_period
 from collector.store.schema import open_reader
 from collector.store.tiers import Period
 from tests.histories import fleet_text, write_minutes

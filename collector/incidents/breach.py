@@ -16,7 +16,6 @@ from agent.wire.series import ANSWERED, LOST, Family
 from collector.binomial import at_least
 from collector.store.totals import SeriesTotals, Totals
 
-BLOCK_S = 300
 FEWEST_PROBES = 5
 """Fewer in a block say nothing."""
 FEWEST_USUAL = 30

@@ -1,14 +1,23 @@
 """Drafts made incidents: figures, corroboration, and what the packets' directions say of the cause. Pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from collector.incidents.attribution import Cause, CauseKind
-from collector.incidents.breach import BLOCK_S, Breach, Kind
+from collector.incidents.breach import Breach, Kind
 from collector.incidents.episodes import Pair
-from collector.incidents.incident import MOST_PATHS, Incident, IncidentPath, Occurrence, incident_id
-from collector.incidents.joining import Draft, Mesh
+from collector.incidents.incident import (
+    MOST_MOMENTS,
+    MOST_PATHS,
+    Incident,
+    IncidentPath,
+    Moment,
+    Occurrence,
+    incident_id,
+)
+from collector.incidents.joining import Draft, Known, Mesh
 
 ONE_WAY_SHARE = 0.9
 """Of the packets known to be lost in a direction, the share in one of them that makes it the direction."""
@@ -17,10 +26,50 @@ LEG_SHARE = 0.5
 """Of the breached blocks, the share with a lossy port that makes it one leg of equal-cost ways."""
 
 
-def build(drafts: Sequence[Draft], mesh: Mesh, maintenance: str | None = None) -> list[Incident]:
-    """One incident for each draft, in order of start."""
+def build(drafts: Sequence[Draft], mesh: Mesh, maintenance: str | None = None) -> list[Known]:
+    """One incident for each draft, in order of start, with all paths that its cause would break."""
     broken = {(draft.kind, pair) for draft in drafts for pair in draft.broken}
-    return [_incident(draft, refined(draft, broken, mesh), maintenance) for draft in drafts]
+    found = []
+    for draft in drafts:
+        if draft.known is None:
+            incident = _incident(draft, refined(draft, broken, mesh), maintenance)
+        elif draft.episodes:
+            incident = _carried_on(draft.known, _incident(draft, draft.cause, maintenance))
+        else:
+            incident = _ended(draft.known)
+        found.append(Known(incident, draft.pairs | draft.broken))
+    return found
+
+
+def _ended(known: Incident) -> Incident:
+    return _at_times(known, known.start_s, known.last_s, is_open=False)
+
+
+def _at_times(incident: Incident, start_s: int, last_s: int, *, is_open: bool) -> Incident:
+    end_s = None if is_open else last_s
+    times = (Occurrence(incident.id, start_s, end_s),)
+    return msgspec.structs.replace(incident, start_s=start_s, end_s=end_s, last_s=last_s, occurrences=times)
+
+
+def _carried_on(known: Incident, more: Incident) -> Incident:
+    """An incident with what its latest blocks added; blocks that it knew already are not counted again."""
+    paths: dict[Pair, IncidentPath] = {path.pair: path for path in known.paths}
+    for path in more.paths:
+        if path.pair not in paths or path.excess > paths[path.pair].excess:
+            paths[path.pair] = path
+    course = {moment.block_s: moment for moment in (*known.course, *more.course)}
+    merged = msgspec.structs.replace(
+        known,
+        paths=_worst_first(paths.values()),
+        broken_paths=max(known.broken_paths, more.broken_paths, len(paths)),
+        sources_seeing=max(known.sources_seeing, more.sources_seeing),
+        breaks_limit=_any([known.breaks_limit, more.breaks_limit]),
+        flags=known.flags | more.flags,
+        course=tuple(course[at] for at in sorted(course))[:MOST_MOMENTS],
+    )
+    merged = msgspec.structs.replace(merged, **_magnitude(merged.kind, merged.course, merged.paths))
+    last_s = max(known.last_s, more.last_s)
+    return _at_times(merged, known.start_s, last_s, is_open=more.end_s is None)
 
 
 def refined(draft: Draft, broken: set[tuple[Kind, Pair]], mesh: Mesh) -> Cause:
@@ -78,67 +127,97 @@ def _underlay(pair: Pair, mesh: Mesh) -> Pair | None:
 
 def _incident(draft: Draft, cause: Cause, maintenance: str | None) -> Incident:
     breaches = [breach for each in draft.episodes if each.kind is draft.kind for breach in each.breaches]
-    end_s = None if draft.open else draft.end_s
     first = min(draft.episodes, key=lambda each: (each.start_s, each.pair))
-    paths = sorted(
-        _paths(draft), key=lambda path: (-_severity(draft.kind, path), path.source, path.destination)
-    )
-    over = [breach.over_limit for breach in breaches if breach.over_limit is not None]
-    return Incident(
+    paths, course = _worst_first(_paths(breaches)), _course(draft.kind, breaches)
+    measured = draft.pairs | draft.broken
+    incident = Incident(
         id=incident_id(draft.kind, draft.start_s, first.pair),
         kind=draft.kind,
         cause=cause,
         start_s=draft.start_s,
-        end_s=end_s,
-        paths=tuple(paths[:MOST_PATHS]),
-        broken_paths=len(paths),
-        measured_paths=len(draft.pairs | draft.broken),
+        end_s=None,
+        last_s=draft.last_s,
+        paths=paths,
+        broken_paths=len({(breach.source, breach.destination) for breach in breaches}),
+        measured_paths=len(measured),
         sources_seeing=len({source for source, _ in draft.broken}),
-        sources_measuring=len({source for source, _ in draft.pairs | draft.broken}),
-        excess_seconds=_median(
-            path.figure - path.usual for path in paths if path.usual is not None
-        ) if draft.kind is Kind.LATENCY else None,
-        loss_ratio=_loss(paths) if draft.kind is Kind.LOSS else None,
-        path_mtu_bytes=_least(path.figure for path in paths) if draft.kind is Kind.MTU else None,
-        usual_path_mtu_bytes=_least(p.usual for p in paths if p.usual is not None) if draft.kind is Kind.MTU else None,
-        breaks_limit=any(over) if over else None,
+        sources_measuring=len({source for source, _ in measured}),
+        breaks_limit=_any(breach.over_limit for breach in breaches),
         stepped=2 * sum(breach.stepped for breach in breaches) > len(breaches),
         flags=_worst_flags(draft) if cause.kind is CauseKind.OWN_HOST else {},
-        occurrences=(Occurrence(draft.start_s, end_s),),
+        course=course,
         maintenance=maintenance,
-    )  # fmt: skip
+        **_magnitude(draft.kind, course, paths),
+    )
+    return _at_times(incident, draft.start_s, draft.last_s, is_open=draft.open)
 
 
-def _paths(draft: Draft) -> Iterable[IncidentPath]:
+def _magnitude(kind: Kind, course: Sequence[Moment], paths: Sequence[IncidentPath]) -> dict[str, Any]:
+    """The fields that say how bad it is, by kind."""
+    match kind:
+        case Kind.LATENCY:
+            return {"excess_seconds": _median(moment.figure for moment in course)}
+        case Kind.LOSS:
+            probes = sum(moment.probes for moment in course)
+            return {"loss_ratio": sum(moment.hit for moment in course) / probes if probes else None}
+        case Kind.MTU:
+            usual = [path.usual for path in paths if path.usual is not None]
+            return {
+                "path_mtu_bytes": int(min(moment.figure for moment in course)),
+                "usual_path_mtu_bytes": int(max(usual)) if usual else None,
+            }
+
+
+def _course(kind: Kind, breaches: Iterable[Breach]) -> tuple[Moment, ...]:
+    by_block: dict[int, list[Breach]] = {}
+    for breach in breaches:
+        by_block.setdefault(breach.block_s, []).append(breach)
+    moments = []
+    for block_s, here in sorted(by_block.items())[:MOST_MOMENTS]:
+        hit, probes = sum(breach.hit for breach in here), sum(breach.probes for breach in here)
+        match kind:
+            case Kind.LATENCY:
+                figure = _median(_excess(breach) for breach in here)
+            case Kind.LOSS:
+                figure = hit / probes
+            case Kind.MTU:
+                figure = min(breach.figure for breach in here)
+        paths = len({(breach.source, breach.destination) for breach in here})
+        moments.append(Moment(block_s, paths, figure or 0.0, hit, probes))
+    return tuple(moments)
+
+
+def _paths(breaches: Iterable[Breach]) -> Iterator[IncidentPath]:
     by_pair: dict[Pair, list[Breach]] = {}
-    for each in draft.episodes:
-        if each.kind is draft.kind:
-            by_pair.setdefault(each.pair, []).extend(each.breaches)
-    for (source, destination), breaches in by_pair.items():
-        worst = min(
-            breaches, key=lambda breach: (-_excess(draft.kind, breach.figure, breach.usual), breach.block_s)
-        )
+    for breach in breaches:
+        by_pair.setdefault((breach.source, breach.destination), []).append(breach)
+    for (source, destination), here in by_pair.items():
+        worst = max(here, key=lambda breach: (abs(_excess(breach)), -breach.block_s))
         yield IncidentPath(
             source=source,
             destination=destination,
-            families=tuple(sorted({breach.family for breach in breaches})),
-            probes_hit=tuple(sorted({breach.probe for breach in breaches})),
-            start_s=breaches[0].block_s,
-            end_s=breaches[-1].block_s + BLOCK_S,
+            families=tuple(sorted({breach.family for breach in here})),
+            probes_hit=tuple(sorted({breach.probe for breach in here})),
+            worst_s=worst.block_s,
             figure=worst.figure,
             usual=worst.usual,
-            hit=sum(breach.hit for breach in breaches),
-            probes=sum(breach.probes for breach in breaches),
+            hit=worst.hit,
+            probes=worst.probes,
         )
 
 
-def _severity(kind: Kind, path: IncidentPath) -> float:
-    return _excess(kind, path.figure, path.usual)
+def _worst_first(paths: Iterable[IncidentPath]) -> tuple[IncidentPath, ...]:
+    return tuple(sorted(paths, key=lambda path: (-path.excess, path.pair))[:MOST_PATHS])
 
 
-def _excess(kind: Kind, figure: float, usual: float | None) -> float:
-    """How much worse than usual; larger is worse for each kind."""
-    return (usual or 0.0) - figure if kind is Kind.MTU else figure - (usual or 0.0)
+def _excess(breach: Breach) -> float:
+    return breach.figure - (breach.usual or 0.0)
+
+
+def _any(said: Iterable[bool | None]) -> bool | None:
+    """Whether any is so, of those that are known."""
+    known = [each for each in said if each is not None]
+    return any(known) if known else None
 
 
 def _worst_flags(draft: Draft) -> dict[str, float]:
@@ -150,17 +229,7 @@ def _worst_flags(draft: Draft) -> dict[str, float]:
     return dict(sorted(worst.items()))
 
 
-def _loss(paths: Sequence[IncidentPath]) -> float | None:
-    probes = sum(path.probes for path in paths)
-    return sum(path.hit for path in paths) / probes if probes else None
-
-
 def _median(values: Iterable[float]) -> float | None:
     """The lower median."""
     known = sorted(values)
     return known[(len(known) - 1) // 2] if known else None
-
-
-def _least(values: Iterable[float]) -> int | None:
-    found = min(values, default=None)
-    return None if found is None else int(found)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from collector.incidents.breach import BLOCK_S, Breach, Kind
+from collector.incidents.breach import Breach, Kind
+from collector.store.schema import BLOCK_S
 
 Pair = tuple[str, str]
 """source, destination"""

@@ -12,22 +12,44 @@ from collector.incidents.breach import Kind
 from collector.incidents.episodes import Pair
 
 MOST_PATHS = 100
+MOST_MOMENTS = 288
 
 
 class IncidentPath(msgspec.Struct, frozen=True, kw_only=True):
     """One path of an incident at its worst block. figure, usual: median seconds, loss ratio or MTU bytes, by kind.
 
-    hit, probes: how many of how many probes were slow or lost in all of its breached blocks.
+    hit, probes: how many of how many probes were slow or lost in that block.
     """
 
     source: str
     destination: str
     families: tuple[Family, ...]
     probes_hit: tuple[str, ...]
-    start_s: int
-    end_s: int
+    worst_s: int
     figure: float
     usual: float | None
+    hit: int
+    probes: int
+
+    @property
+    def pair(self) -> Pair:
+        """Which path."""
+        return self.source, self.destination
+
+    @property
+    def excess(self) -> float:
+        """How much worse than usual, in the kind's unit."""
+        return abs(self.figure - (self.usual or 0.0))
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """One block of an incident over its paths that were broken then. figure: their median excess seconds, loss ratio or
+    smallest MTU bytes, by kind; hit of probes were slow or lost.
+    """
+
+    block_s: int
+    broken_paths: int
+    figure: float
     hit: int
     probes: int
 
@@ -43,21 +65,25 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Occurrence(msgspec.Struct, frozen=True):
-    """One time that it happened; end_s None while it lasts."""
+    """One time that it happened, with its own id; end_s None while it lasts."""
 
+    id: str
     start_s: int
     end_s: int | None
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """One cause and what it did. Times are Unix seconds, whole blocks; end_s None while it lasts.
+    """One cause and what it did. Times are Unix seconds, whole blocks; end_s None while it lasts, last_s: end of its
+    latest breach so far.
 
     paths: the worst MOST_PATHS of broken_paths; measured_paths: all that the cause would break and that were measured.
-    sources_seeing of sources_measuring: how many vantage points agree. excess_seconds: median slowdown of the paths;
+    sources_seeing of sources_measuring: how many vantage points agree. excess_seconds: median slowdown;
     loss_ratio: lost of all probes; path_mtu_bytes with usual_path_mtu_bytes: the smallest. Each None for other kinds.
     breaks_limit: whether what was promised was broken, None where nothing was. stepped: the fastest samples were slow
-    too (a longer route, not a fuller queue). flags: what the own host did, worst figure. occurrences: more than one
-    where it comes back at the same hours of the day. maintenance: the announced work that excuses it.
+    too (a longer route, not a fuller queue). flags: what the own host did, worst figure. course: the first MOST_MOMENTS
+    blocks. occurrences: more than one where it comes back at the same hours of the day. retransmit_ratio and the usual
+    one: of the paths' own connections in the first hour of it and in the hour before. maintenance: the announced work
+    that excuses it.
     """
 
     id: str
@@ -65,6 +91,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     start_s: int
     end_s: int | None
+    last_s: int
     paths: tuple[IncidentPath, ...]
     broken_paths: int
     measured_paths: int
@@ -77,6 +104,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     breaks_limit: bool | None = None
     stepped: bool = False
     flags: dict[str, float] = {}
+    course: tuple[Moment, ...] = ()
     occurrences: tuple[Occurrence, ...] = ()
     changes: tuple[Change, ...] = ()
     retransmit_ratio: float | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from collector.incidents.attribution import Cause, CauseKind, Place, explain
 from collector.incidents.breach import Kind
 from collector.incidents.episodes import Block, Episode, Pair
+from collector.incidents.incident import Incident
 
 TOGETHER_S = 1800
 """Starts no further apart are asked for one cause; congestion grows for a while before every path shows it."""
@@ -16,24 +17,36 @@ REJOIN_S = 900
 FLAGGED_SHARE = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An incident found earlier, and the paths that its cause would break."""
+
+    incident: Incident
+    pairs: frozenset[Pair]
+
+
 @dataclass(slots=True)
 class Draft:
-    """An incident in the making. pairs: measured paths that the cause would break."""
+    """An incident in the making. pairs: measured paths that the cause would break. known: what is being carried on."""
 
     kind: Kind
     cause: Cause
     pairs: frozenset[Pair]
     episodes: list[Episode] = field(default_factory=list)
+    known: Incident | None = None
 
     @property
     def start_s(self) -> int:
         """Of the first breach."""
+        if self.known is not None:
+            return self.known.start_s
         return min(each.start_s for each in self.episodes)
 
     @property
-    def end_s(self) -> int:
-        """Of the last breach so far."""
-        return max(each.end_s for each in self.episodes)
+    def last_s(self) -> int:
+        """End of the last breach so far."""
+        ends = [each.end_s for each in self.episodes]
+        return max(ends if self.known is None else [*ends, self.known.last_s])
 
     @property
     def open(self) -> bool:
@@ -58,8 +71,10 @@ class Mesh:
         return self.places[node].host if node in self.places else node
 
 
-def join(episodes: Sequence[Episode], blocks: Sequence[Block], mesh: Mesh) -> list[Draft]:
-    """Episodes in order of start → one draft per cause, in order of start."""
+def join(
+    episodes: Sequence[Episode], blocks: Sequence[Block], mesh: Mesh, known: Sequence[Known] = ()
+) -> list[Draft]:
+    """Episodes in order of start → one draft per cause, in order of start; known incidents are carried on."""
     spoiled_by = _flagged_hosts(blocks, mesh)
     own, others = [], []
     for episode in episodes:
@@ -68,10 +83,12 @@ def join(episodes: Sequence[Episode], blocks: Sequence[Block], mesh: Mesh) -> li
             others.append(episode)
         else:
             own.append((host, episode))
-    drafts = _of_own_hosts(own, mesh)
+    earlier = [Draft(k.incident.kind, k.incident.cause, k.pairs, [], k.incident) for k in known]
+    drafts = _of_own_hosts(own, [d for d in earlier if d.cause.kind is CauseKind.OWN_HOST], mesh)
     heard = _Heard([block.start_s for block in blocks], blocks)
     for kind in Kind:
-        drafts += _of_kind(kind, [each for each in others if each.kind is kind], heard, mesh)
+        mine = [d for d in earlier if d.kind is kind and d.cause.kind is not CauseKind.OWN_HOST]
+        drafts += _of_kind(kind, [each for each in others if each.kind is kind], mine, heard, mesh)
     return sorted(drafts, key=lambda draft: (draft.start_s, draft.kind, draft.cause.name))
 
 
@@ -89,19 +106,23 @@ def _spoiler(episode: Episode, spoiled_by: set[tuple[str, int]], mesh: Mesh) -> 
     return None
 
 
-def _of_own_hosts(own: Iterable[tuple[str, Episode]], mesh: Mesh) -> list[Draft]:
+def _of_own_hosts(own: Iterable[tuple[str, Episode]], earlier: Iterable[Draft], mesh: Mesh) -> list[Draft]:
     """One for each host and time, whether its paths were slow or lost."""
-    drafts: list[Draft] = []
+    drafts = list(earlier)
     for host, episode in own:
         cause = Cause(CauseKind.OWN_HOST, host)
-        mine = next((d for d in drafts if d.cause == cause and episode.start_s <= d.end_s + TOGETHER_S), None)
+        mine = next(
+            (d for d in drafts if d.cause == cause and episode.start_s <= d.last_s + TOGETHER_S), None
+        )
         if mine is None:
             pairs = frozenset(p for p in mesh.pairs[episode.kind] if host in map(mesh.host, p))
             mine = Draft(episode.kind, cause, pairs | {episode.pair})
             drafts.append(mine)
         mine.episodes.append(episode)
-    kept = [draft for draft in drafts if any(each.sure for each in draft.episodes)]
+    kept = [d for d in drafts if d.known is not None or any(each.sure for each in d.episodes)]
     for draft in kept:
+        if draft.known is not None:
+            continue
         by_kind = {kind: sum(e.score for e in draft.episodes if e.kind is kind) for kind in Kind}
         draft.kind = max(by_kind, key=lambda kind: by_kind[kind])
     return kept
@@ -122,8 +143,10 @@ class _Heard:
         return {source for source, count in counts.items() if count >= least}
 
 
-def _of_kind(kind: Kind, episodes: Sequence[Episode], heard: _Heard, mesh: Mesh) -> list[Draft]:
-    drafts: list[Draft] = []
+def _of_kind(
+    kind: Kind, episodes: Sequence[Episode], earlier: Sequence[Draft], heard: _Heard, mesh: Mesh
+) -> list[Draft]:
+    drafts = list(earlier)
     together: list[Episode] = []
     for episode in episodes:
         if together and (
@@ -142,7 +165,11 @@ def _of_kind(kind: Kind, episodes: Sequence[Episode], heard: _Heard, mesh: Mesh)
 
 def _rejoined(episode: Episode, drafts: Iterable[Draft]) -> Draft | None:
     return next(
-        (d for d in drafts if episode.pair in d.pairs and d.start_s <= episode.start_s <= d.end_s + REJOIN_S),
+        (
+            d
+            for d in drafts
+            if episode.pair in d.pairs and d.start_s <= episode.start_s <= d.last_s + REJOIN_S
+        ),
         None,
     )
 

@@ -60,5 +60,6 @@ def _folded(chain: Sequence[Incident]) -> Incident:
         end_s=chain[-1].end_s,
         paths=tuple(paths.values())[:MOST_PATHS],
         breaks_limit=any(broken) if broken else None,
-        occurrences=tuple(Occurrence(each.start_s, each.end_s) for each in chain),
+        last_s=chain[-1].last_s,
+        occurrences=tuple(Occurrence(each.id, each.start_s, each.end_s) for each in chain),
     )

@@ -10,7 +10,6 @@ from agent.wire.series import SeriesKey
 from collector.contract import DEFAULT_CLASS
 from collector.fleet import Fleet
 from collector.incidents.breach import (
-    BLOCK_S,
     OWN_TEST,
     Breach,
     Cell,
@@ -22,7 +21,7 @@ from collector.incidents.breach import (
 from collector.incidents.episodes import Block
 from collector.store.blocks import PathKey, PathMeasures, StoredBlock, load_blocks, usual_mtus
 from collector.store.query import load
-from collector.store.schema import DAY_S
+from collector.store.schema import BLOCK_S, DAY_S
 from collector.store.tiers import Period
 from collector.store.totals import Totals
 
@@ -69,25 +68,24 @@ class _Path:
 class Watch:
     """Judges blocks in order of time; remembers between them what is usual."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self) -> None:
         self._day_s = -1
         self._usual: dict[SeriesKey, Usual] = {}
         self._young: dict[SeriesKey, _Seen] = {}
         self._usual_mtus: dict[PathKey, int] = {}
 
-    def blocks(self, connection: sqlite3.Connection, period: Period) -> Iterator[Block]:
+    def blocks(self, connection: sqlite3.Connection, fleet: Fleet, period: Period) -> Iterator[Block]:
         """Every block of the period with data, judged. Raises sqlite3.Error."""
         if period.start_s // DAY_S * DAY_S != self._day_s:
             self._begin_day(connection, period.start_s // DAY_S * DAY_S)
             learnt = Period(max(self._day_s, period.start_s - LEARN_S), period.start_s + 1)
             for stored in load_blocks(connection, learnt, BLOCK_S):
                 if stored.start_s < period.start_s:
-                    self._judged(stored)
+                    self._judged(stored, fleet)
         for stored in load_blocks(connection, period, BLOCK_S):
             if stored.start_s // DAY_S * DAY_S != self._day_s:
                 self._begin_day(connection, stored.start_s // DAY_S * DAY_S)
-            yield self._judged(stored)
+            yield self._judged(stored, fleet)
 
     def _begin_day(self, connection: sqlite3.Connection, day_s: int) -> None:
         """What the days before made usual."""
@@ -104,7 +102,7 @@ class Watch:
             else:
                 self._young[series] = seen
 
-    def _judged(self, stored: StoredBlock) -> Block:
+    def _judged(self, stored: StoredBlock, fleet: Fleet) -> Block:
         """The block with its breaches; young series learn from it where it is good."""
         flags = _flags(stored)
         at = datetime.fromtimestamp(stored.start_s, UTC)
@@ -113,7 +111,7 @@ class Watch:
         for key, path in _paths(stored).items():
             usual = {probe: self._usual_of(series) for probe, series in path.keys.items()}
             mtu = self._usual_mtus.get(key)
-            found = list(breaches_of(path.cell, stored.start_s, usual, mtu, self._objective(key, at)))
+            found = list(breaches_of(path.cell, stored.start_s, usual, mtu, _objective(fleet, key, at)))
             if not found:
                 self._learn(key, path)
             if key[1] not in testing:  # our own bandwidth test fills the peer's queues
@@ -133,12 +131,6 @@ class Watch:
         mtu = path.cell.path_mtu_bytes
         if mtu is not None:
             self._usual_mtus.setdefault(key, mtu)
-
-    def _objective(self, key: PathKey, at: datetime) -> float:
-        source, destination, _ = key
-        known = {source, destination} <= self._fleet.nodes.keys()
-        sla = self._fleet.sla(source, destination, at) if known else None
-        return DEFAULT_CLASS.objective if sla is None else sla.objective
 
 
 def _paths(stored: StoredBlock) -> dict[PathKey, _Path]:
@@ -168,3 +160,10 @@ def _flags(stored: StoredBlock) -> dict[str, dict[str, float]]:
             if abs(figure) >= abs(own.get(flag, 0.0)):
                 own[flag] = figure
     return found
+
+
+def _objective(fleet: Fleet, key: PathKey, at: datetime) -> float:
+    source, destination, _ = key
+    known = {source, destination} <= fleet.nodes.keys()
+    sla = fleet.sla(source, destination, at) if known else None
+    return DEFAULT_CLASS.objective if sla is None else sla.objective
