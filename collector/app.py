@@ -16,12 +16,15 @@ from aiohttp.typedefs import Handler
 
 from agent import __version__
 from collector import systemd
+from collector.api.incidents import IncidentsApi
 from collector.api.maintenance import MaintenanceApi
 from collector.api.paths import PathsApi
 from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
+from collector.incidents.live import LiveIncidents
+from collector.incidents.metrics import IncidentMetrics
 from collector.ingest import Ingest
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
@@ -55,6 +58,7 @@ class Parts:
     database: Database
     fleet: LiveFleet
     standing: LiveStanding
+    incidents: LiveIncidents
     leases: LeaseDesk
     application: web.Application
 
@@ -105,6 +109,7 @@ def assemble(config: CollectorConfig) -> Parts:
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
     standing = LiveStanding(database, fleet, time.time)
+    incidents = LiveIncidents(database, fleet, time.time)
     ingest = Ingest(
         database,
         fleet.assignment,
@@ -113,8 +118,9 @@ def assemble(config: CollectorConfig) -> Parts:
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
     exporter = Exporter(database, fleet, standing, ingest, leases)
+    exporter.add(IncidentMetrics(incidents))
     questions = Questions(database)
-    pages = Pages(questions, fleet, standing)
+    pages = Pages(questions, fleet, standing, incidents)
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     application.add_routes(
         [
@@ -127,12 +133,13 @@ def assemble(config: CollectorConfig) -> Parts:
                     *leases.operations(),
                     *MaintenanceApi(database, fleet).operations(),
                     *PathsApi(questions, fleet).operations(),
+                    *IncidentsApi(questions).operations(),
                     *Discovery(fleet).operations(),
                 ]
             ),
         ]
     )
-    return Parts(database, fleet, standing, leases, application)
+    return Parts(database, fleet, standing, incidents, leases, application)
 
 
 async def _listen(runner: web.AppRunner, server: Server) -> list[str]:
@@ -152,13 +159,21 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
         await parts.database.roll_up_due()
         await parts.standing.refresh()
 
+    async def watch() -> None:
+        await parts.incidents.refresh()
+
     async def expire() -> None:
         await parts.database.delete_expired()
 
     async def pulse() -> None:
         systemd.notify("WATCHDOG=1")
 
-    work = [_every(JUDGE_SECONDS, judge), _every(EXPIRE_SECONDS, expire), parts.leases.run()]
+    work = [
+        _every(JUDGE_SECONDS, judge),
+        _every(JUDGE_SECONDS, watch),
+        _every(EXPIRE_SECONDS, expire),
+        parts.leases.run(),
+    ]
     seconds = systemd.watchdog_seconds()
     return work if seconds is None else [*work, _every(seconds, pulse)]
 

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enroll": ("a token by which a node's agent may write", "collector.commands.enroll"),
     "floor": ("light's round trip between two places, and the limit on it", "collector.commands.floor"),
     "calibrate": ("how many measured pairs would keep which limit", "collector.commands.calibrate"),
+    "incidents": ("what went wrong, each with its one cause", "collector.commands.incidents"),
     "audit": ("which stated locations cannot be true", "collector.commands.audit"),
     "report": ("a provider's month as a signed folder", "collector.commands.report"),
     "plan": ("bandwidth tests, their bytes and their price, before any runs", "collector.commands.plan"),

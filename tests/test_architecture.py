@@ -81,7 +81,7 @@ HOMES = {
         "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases",
         "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.exporter", "collector.app", "collector.logs",
     ),
-    "prometheus_client": ("agent.exporter", "agent.app", "collector.exporter", "collector.app"),
+    "prometheus_client": ("agent.exporter", "agent.app", "collector.exporter", "collector.app", "collector.incidents.metrics"),
     "socket": ("agent.net", "collector.systemd"),
     "select": ("agent.net",),
     "ctypes": ("agent.net",),

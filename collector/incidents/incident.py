@@ -111,6 +111,10 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     usual_retransmit_ratio: float | None = None
     maintenance: str | None = None
 
+    def concerns(self, source: str, destination: str) -> bool:
+        """Whether the path is among those listed."""
+        return any(path.pair == (source, destination) for path in self.paths)
+
     @property
     def recurring(self) -> bool:
         """Whether it is one that comes back."""

@@ -1,7 +1,7 @@
 """Incidents and the store: what waits to be judged, what was found before, and both together for a period."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -42,6 +42,13 @@ class Found(msgspec.Struct, frozen=True):
     incidents: tuple[Incident, ...]
     excused: tuple[Incident, ...]
 
+    def named(self, name: str) -> Incident | None:
+        """The one of this id, also by the id of one of its occurrences; None where there is none."""
+        for each in (*self.incidents, *self.excused):
+            if name == each.id or any(name == occurrence.id for occurrence in each.occurrences):
+                return each
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -63,18 +70,30 @@ def found_in_period(connection: sqlite3.Connection, fleet: Fleet, period: Period
 
     Stores nothing, so that a reader gets the same answer whether or not a server has been at work.
     """
-    lookback = Period(max(0, period.start_s - RECURRENCE_S), period.end_s)
-    found = {row.id: _INCIDENT.decode(row.body) for row in incident_rows(connection, lookback)}
+    found = _stored(connection, period)
     waiting = pending_blocks(connection, Period(max(0, period.start_s - LEAD_S), period.end_s))
     if waiting:
         judgement = judge_pending(connection, Watch(), fleet, waiting)
         for name in judgement.gone:
-            del found[name]
+            found.pop(name, None)
         found |= {known.incident.id: known.incident for known in judgement.incidents}
-    plain = with_recurring(each for each in found.values() if each.maintenance is None)
-    excused = sorted(
-        (e for e in found.values() if e.maintenance is not None), key=lambda e: (e.start_s, e.id)
-    )
+    return _as_found(found.values(), period)
+
+
+def stored_in_period(connection: sqlite3.Connection, period: Period) -> Found:
+    """Only what was stored. Raises sqlite3.Error."""
+    return _as_found(_stored(connection, period).values(), period)
+
+
+def _stored(connection: sqlite3.Connection, period: Period) -> dict[str, Incident]:
+    """Those of the period, and before it those that it may repeat."""
+    lookback = Period(max(0, period.start_s - RECURRENCE_S), period.end_s)
+    return {row.id: _INCIDENT.decode(row.body) for row in incident_rows(connection, lookback)}
+
+
+def _as_found(incidents: Collection[Incident], period: Period) -> Found:
+    plain = with_recurring(each for each in incidents if each.maintenance is None)
+    excused = [each for each in incidents if each.maintenance is not None]
     return Found(_touching(plain, period), _touching(excused, period))
 
 
@@ -139,8 +158,10 @@ def _runs(starts: Iterable[int]) -> list[Period]:
 
 
 def _touching(incidents: Iterable[Incident], period: Period) -> tuple[Incident, ...]:
-    return tuple(
+    """In order of start."""
+    touching = (
         each
         for each in incidents
         if each.start_s < period.end_s and (each.end_s is None or each.end_s > period.start_s)
     )
+    return tuple(sorted(touching, key=lambda each: (each.start_s, each.id)))
