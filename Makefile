@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help run world test check lint types golden deb bench lock debian clean
+.PHONY: help run world test check lint types golden dashboards deb bench lock debian clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ types: .venv/ready ## strict typing
 
 golden: .venv/ready ## rewrite generated docs and golden files; review them in the diff
 	@PYTHONPATH=.:tests $(BIN)/python -m regenerate
+
+dashboards: .venv/ready ## build dashboards/json, which Grafana reads, from dashboards/*.py
+	@$(BIN)/python -m dashboards
 
 deb: .venv/ready ## Debian packages of both programs into run/packages; see deploy/package/deb.sh
 	@deploy/package/deb.sh agent && deploy/package/deb.sh collector

@@ -24,7 +24,7 @@ CONNECTIONS = Family("lightfloor_peer_connections", "gauge", "TCP connections wi
 RETRANSMIT_RATIO = Family(
     "lightfloor_peer_retransmit_ratio",
     "gauge",
-    "Retransmitted ÷ sent to the peer in the last interval; absent below 100 kB.",
+    "Retransmitted ÷ sent to the peer in the last interval; absent below 1 MB.",
 )
 RWND_LIMITED = Family(
     "lightfloor_peer_rwnd_limited_ratio", "gauge", "Share of busy time spent waiting for the peer's window."

@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent import __version__
 from collector import systemd
+from collector.api.budget import BudgetApi
 from collector.api.incidents import IncidentsApi
 from collector.api.maintenance import MaintenanceApi
 from collector.api.paths import PathsApi
@@ -26,6 +28,7 @@ from collector.exporter import Exporter
 from collector.incidents.live import LiveIncidents
 from collector.incidents.metrics import IncidentMetrics
 from collector.ingest import Ingest
+from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
 from collector.logs import AccessLogger
@@ -108,7 +111,8 @@ def assemble(config: CollectorConfig) -> Parts:
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
-    standing = LiveStanding(database, fleet, time.time)
+    zone = ZoneInfo(config.budget.time_zone)
+    standing = LiveStanding(database, fleet, time.time, zone)
     incidents = LiveIncidents(database, fleet, time.time)
     ingest = Ingest(
         database,
@@ -126,11 +130,13 @@ def assemble(config: CollectorConfig) -> Parts:
         [
             *exporter.routes(),
             *pages.routes(),
+            *Joining(config.enroll).routes(),
             *_health(fleet, standing),
             *api_routes(
                 [
                     *ingest.operations(),
                     *leases.operations(),
+                    *BudgetApi(questions, fleet, zone).operations(),
                     *MaintenanceApi(database, fleet).operations(),
                     *PathsApi(questions, fleet).operations(),
                     *IncidentsApi(questions).operations(),

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from agent import __version__
+from collector.budget_exposition import path_labels, render_budgets
 from collector.ingest import Ingest
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding, Snapshot
@@ -23,12 +24,6 @@ from collector.store.database import Database
 from collector.store.writer import StoreFullError
 
 OPENMETRICS_END = b"# EOF\n"
-
-
-def _budget_remaining(row: PathStanding) -> float | None:
-    if row.sla_class is None or row.over_limit is None:
-        return None
-    return 1 - row.over_limit / (row.proof.samples * (1 - row.sla_class.objective))
 
 
 PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...] = (
@@ -47,11 +42,6 @@ PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...]
     ("samples", "Round trips measured.", lambda row: row.samples),
     ("judged", "Round trips compared with a limit.", lambda row: row.proof.samples),
     ("over_limit", "Of these, the ones above it.", lambda row: row.over_limit),
-    (
-        "budget_remaining_ratio",
-        "Share of the allowed misses that is left; below 0 overdrawn.",
-        _budget_remaining,
-    ),
     ("loss_ratio", "Probes lost divided by probes answered or lost.", lambda row: row.loss_ratio),
     ("availability_ratio", "Minutes with an answer divided by minutes probed.", lambda row: row.availability),
     (
@@ -66,7 +56,7 @@ PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...]
 def render_paths(snapshot: Snapshot) -> bytes:
     """Every lightfloor_sla_ family as exposition text."""
     rows = list(_one_clock(snapshot.standing.rows))
-    labels = [_labels(row) for row in rows]
+    labels = [path_labels(row) for row in rows]
     lines: list[str] = []
     for suffix, text, value in PATH_GAUGES:
         name = f"lightfloor_sla_{suffix}"
@@ -82,6 +72,7 @@ def render_paths(snapshot: Snapshot) -> bytes:
     lines.extend(
         f'{name}{{{own},verdict="{row.verdict}"}} 1\n' for own, row in zip(labels, rows, strict=True)
     )
+    lines.append(render_budgets(snapshot.budgets))
     return "".join(lines).encode()
 
 
@@ -93,11 +84,6 @@ def _one_clock(rows: Iterable[PathStanding]) -> Iterator[PathStanding]:
         if key not in best or row.samples > best[key].samples:
             best[key] = row
     return iter(best.values())
-
-
-def _labels(row: PathStanding) -> str:
-    """Names are those of the wire (series.Name): none of their characters needs escaping."""
-    return f'source="{row.source}",destination="{row.destination}",probe="{row.probe}",family="{row.family}"'
 
 
 class Exporter:
@@ -170,6 +156,7 @@ class _OwnMetrics:
         build = GaugeMetricFamily("lightfloor_build_info", "1, with the version.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
+        yield self._of_fleet()
         yield from self._of_ingest()
         yield from self._of_leases()
         yield from self._of_store()
@@ -184,6 +171,17 @@ class _OwnMetrics:
             "When the fleet file was last read well.",
             self._fleet.last_good_wall_s,
         )
+
+    def _of_fleet(self) -> Metric:
+        fleet = self._fleet.current
+        info = GaugeMetricFamily(
+            "lightfloor_node_info",
+            "1, with what the fleet file says of a node; region is empty where its site has none.",
+            labels=["node", "provider", "site", "region"],
+        )
+        for name, node in sorted(fleet.nodes.items()):
+            info.add_metric([name, node.provider, node.site, fleet.sites[node.site].region or ""], 1)
+        return info
 
     def _of_leases(self) -> Iterator[Metric]:
         tests = CounterMetricFamily(

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from agent import __version__
 from agent.wire.series import TimeSource
 from collector import chart
+from collector.budget import PathBudget, State
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
 from collector.incidents.listing import line_of
@@ -94,6 +95,12 @@ class Pages:
             probe=probe,
             family=family,
             silent=quiet,
+            burning=[budget for budget in snapshot.budgets if budget.burning],
+            unheard=[
+                budget
+                for budget in snapshot.budgets
+                if budget.state is State.SILENT and budget.source in known - {node.name for node in quiet}
+            ],
             never=sorted(fleet.nodes.keys() - known),
             dense=len(matrix.heads) >= DENSE_NODES,
             severity=SEVERITY,
@@ -124,6 +131,7 @@ class Pages:
             "path.html.jinja",
             path=timeline,
             charts=_charts(timeline),
+            budgets=self._budgets(source, destination),
             outcomes=[_outcomes(timeline, row) for row in timeline.standing],
             time_sources=TIME_SOURCES,
             chosen=chosen,
@@ -166,6 +174,15 @@ class Pages:
             magnitude=magnitude_words(incident),
             value_of=VALUES[incident.kind],
             course_head=COURSE_HEADS[incident.kind],
+        )
+
+    def _budgets(self, source: str, destination: str) -> list[PathBudget]:
+        """As last judged: a minute ago at most."""
+        latest = self._standing.latest
+        return (
+            [b for b in latest.budgets if (b.source, b.destination) == (source, destination)]
+            if latest
+            else []
         )
 
     async def get_asset(self, request: web.Request) -> web.Response:

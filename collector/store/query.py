@@ -108,6 +108,13 @@ def load_steps(
     return period, steps
 
 
+def measured_paths(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Every (source, destination) that some series was ever stored for, in order."""
+    return connection.execute(
+        "SELECT DISTINCT node.name, destination FROM series JOIN node ON node.id = series.node ORDER BY 1, 2"
+    ).fetchall()
+
+
 def _rows(
     connection: sqlite3.Connection, spans: Sequence[Span], series: Sequence[int] | None = None
 ) -> Iterator[list[Any]]:

@@ -21,14 +21,14 @@ _FIBRE_METRES_PER_MS = 299_792.458 / 1.468
 _METRO_DELAY_MS = 0.4  # between two data centres of one city
 _LOSS = 0.0002
 
-# name: (provider, city, latitude, longitude)
+# name: (provider, region, city, latitude, longitude)
 _SITES = {
-    "frankfurt": ("alder", "Frankfurt am Main", 50.1167, 8.6833),
-    "newyork": ("alder", "New York", 40.7269, -73.6497),
-    "singapore": ("birch", "Singapore", 1.3667, 103.75),
-    "saopaulo": ("cedar", "São Paulo", -23.55, -46.6333),
-    "tokyo": ("birch", "Tokyo", 35.6833, 139.7667),
-    COLLECTOR: ("cedar", "Frankfurt am Main", 50.1167, 8.6833),
+    "frankfurt": ("alder", "europe", "Frankfurt am Main", 50.1167, 8.6833),
+    "newyork": ("alder", "america", "New York", 40.7269, -73.6497),
+    "singapore": ("birch", "asia", "Singapore", 1.3667, 103.75),
+    "saopaulo": ("cedar", "america", "São Paulo", -23.55, -46.6333),
+    "tokyo": ("birch", "asia", "Tokyo", 35.6833, 139.7667),
+    COLLECTOR: ("cedar", "europe", "Frankfurt am Main", 50.1167, 8.6833),
 }
 _INFLATION = {
     ("frankfurt", "newyork"): 1.36,
@@ -50,6 +50,7 @@ class Member:
 
     name: str
     provider: str
+    region: str
     city: str
     latitude: float
     longitude: float

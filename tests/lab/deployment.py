@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,6 +16,10 @@ _PATIENCE_SECONDS = 20
 _PROBES = (
     '{ kind = "tcp", interval_seconds = %(interval)s }, { kind = "udp", interval_seconds = %(interval)s }, '
     '{ kind = "icmp", interval_seconds = %(interval)s }, { kind = "mtu", interval_seconds = 60.0 }'
+)
+_ALLOWANCE = "transfer_allowance_bytes = 1_000_000_000_000\n"
+_BANDWIDTH = (
+    '\n[bandwidth]\nkinds = ["iperf3", "qperf"]\nduration_seconds = 1\nbits_per_second = 10_000_000\n'
 )
 
 
@@ -39,15 +43,29 @@ class Deployment:
 
 
 @contextmanager
-def deployed(cities: Cities, folder: Path, *, interval_seconds: float = 1.0, window_seconds: int = 60):
-    """Start a collector and five agents under folder; stop them at the end, however it comes."""
+def deployed(
+    cities: Cities,
+    folder: Path,
+    *,
+    interval_seconds: float = 1.0,
+    window_seconds: int = 60,
+    more_probes: str = "",
+    bandwidth: Collection[str] = (),
+    agent_settings: str = "",
+):
+    """Start a collector and five agents under folder; stop them at the end, however it comes.
+
+    more_probes: TOML tables for the mesh beside _PROBES. bandwidth: nodes that may test each other's bandwidth.
+    agent_settings: tables for every agent.toml.
+    """
     deployment = Deployment(folder, cities)
-    _write_collector(cities, folder, interval_seconds)
+    probes = ", ".join(filter(None, (_PROBES % {"interval": interval_seconds}, more_probes)))
+    _write_collector(cities, folder, probes, bandwidth)
     with ExitStack() as stack:
         _start(deployment, stack, "collector", cities.collector, ["serve", "--config.file", "collector.toml"])
         _wait_for(deployment)
         for member in cities.fleet:
-            _write_agent(cities, folder / member.name, member.name, window_seconds)
+            _write_agent(cities, folder / member.name, member.name, window_seconds, agent_settings)
             token = cities.collector.run(
                 [sys.executable, "-m", "collector", "enroll", member.name, "--token-only",
                  "--config.file", str(folder / "collector.toml")],
@@ -63,34 +81,34 @@ def deployed(cities: Cities, folder: Path, *, interval_seconds: float = 1.0, win
         yield deployment
 
 
-def _write_collector(cities: Cities, folder: Path, interval_seconds: float) -> None:
+def _write_collector(cities: Cities, folder: Path, probes: str, bandwidth: Collection[str]) -> None:
     sites = "".join(
-        f'[[sites]]\nname = "{member.name}"\nlatitude = {member.latitude}\nlongitude = {member.longitude}\n\n'
+        f'[[sites]]\nname = "{member.name}"\nregion = "{member.region}"\nlatitude = {member.latitude}\nlongitude = {member.longitude}\n\n'
         for member in cities.fleet
     )
     nodes = "".join(
         f'[[nodes]]\nname = "{member.name}"\nprovider = "{member.provider}"\nsite = "{member.name}"\n'
-        f'ipv4 = "{member.address}"\nipv6 = "{member.address6}"\n\n'
+        f'ipv4 = "{member.address}"\nipv6 = "{member.address6}"\n'
+        f"{_ALLOWANCE if member.name in bandwidth else ''}\n"
         for member in cities.fleet
     )
     providers = "".join(
         f'[[providers]]\nname = "{name}"\n\n' for name in sorted({m.provider for m in cities.fleet})
     )
-    group = (
-        f'[[groups]]\nname = "all"\nshape = "mesh"\nprobes = [{_PROBES % {"interval": interval_seconds}}]\n'
-    )
-    (folder / "fleet.toml").write_text(providers + sites + nodes + group)
+    group = f'[[groups]]\nname = "all"\nshape = "mesh"\nprobes = [{probes}]\n'
+    tests = _BANDWIDTH if bandwidth else ""
+    (folder / "fleet.toml").write_text(providers + sites + nodes + group + tests)
     (folder / "collector.toml").write_text(
         f'[server]\naddress = "0.0.0.0"\n\n[store]\npath = "{folder}/store.db"\n\n[fleet]\npath = "{folder}/fleet.toml"\n'
     )
 
 
-def _write_agent(cities: Cities, folder: Path, name: str, window_seconds: int) -> None:
+def _write_agent(cities: Cities, folder: Path, name: str, window_seconds: int, settings: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "agent.toml").write_text(
         f'node = "{name}"\nstate_directory = "{folder}/state"\nwindow_seconds = {window_seconds}\n\n'
         f'[collector]\nurl = "http://{cities.collector.address}:10990"\ntoken_file = "{folder}/token"\n'
-        "assignment_interval_seconds = 5\n"
+        f"assignment_interval_seconds = 5\n{settings}"
     )
 
 

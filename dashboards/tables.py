@@ -1,0 +1,147 @@
+"""Panels that are tables: one row for each path or node, and the matrix of all pairs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders import common as build_common
+from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.models import common, dashboard
+
+from dashboards.panels import Query, Thresholds, Words, link_of, ref_of, steps, target
+from dashboards.variables import DATASOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: a label, or the value of a query of its own."""
+
+    title: str
+    unit: str
+    expr: str
+    thresholds: Thresholds = ()
+
+
+def rows(
+    title: str,
+    description: str,
+    labels: Mapping[str, str],
+    columns: Sequence[Column],
+    *,
+    sort: str,
+    descending: bool = True,
+    words: Mapping[str, Words] | None = None,
+    link: tuple[str, str] | None = None,
+    width: int = 24,
+    height: int = 10,
+) -> dashboard.Panel:
+    """A table with one row for each set of labels (label → its heading) and one query per column.
+
+    All queries give the same labels, or one of them some more. sort: heading; words: heading → value → (text, colour);
+    link on the first label's cells.
+    """
+    panel = (
+        _table(title, description, width, height)
+        .targets(
+            [
+                target(Query(column.expr), index, instant=True, as_table=True)
+                for index, column in enumerate(columns)
+            ]
+        )
+        .sort_by([build_common.TableSortByFieldState().display_name(sort).desc(descending)])
+        .filterable(True)
+    )
+    names = dict(labels)
+    for index, column in enumerate(columns):
+        names[f"Value #{ref_of(index)}" if len(columns) > 1 else "Value"] = column.title
+    if len(columns) > 1:
+        panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
+    order = {name: place for place, name in enumerate(names)}
+    panel.with_transformation(
+        dashboard.DataTransformerConfig(
+            id_val="organize",
+            options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names},
+        )
+    )
+    for column in columns:
+        panel.override_by_name(column.title, _cells(column.unit, column.thresholds))
+    for heading, texts in (words or {}).items():
+        panel.override_by_name(heading, [_property("mappings", [_mapping(texts)]), _coloured("color-text")])
+    if link is not None:
+        panel.override_by_name(next(iter(labels.values())), [_property("links", [link_of(*link).build()])])
+    return panel.build()
+
+
+def matrix(
+    title: str,
+    description: str,
+    unit: str,
+    expr: str,
+    *,
+    row: str,
+    column: str,
+    thresholds: Thresholds,
+    link: tuple[str, str],
+    width: int = 12,
+    height: int = 10,
+    decimals: int = 2,
+) -> dashboard.Panel:
+    """A coloured square for each value of the labels `row` and `column`; empty where there is no data."""
+    panel = (
+        _table(title, description, width, height)
+        .unit(unit)
+        .decimals(decimals)
+        .thresholds(steps(thresholds))
+        .cell_options(
+            common.TableColoredBackgroundCellOptions(mode=common.TableCellBackgroundDisplayMode.BASIC)
+        )
+        .align(common.FieldTextAlignment.CENTER)
+        .with_target(target(Query(expr), 0, instant=True, as_table=True))
+        .with_transformation(
+            dashboard.DataTransformerConfig(
+                id_val="groupingToMatrix",
+                options={"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"},
+            )
+        )
+        .data_links([link_of(*link)])
+        .override_by_name(
+            f"{row}\\{column}",
+            [_property("custom.cellOptions", {"type": "auto"}), _property("unit", "string")],
+        )
+    )
+    return panel.build()
+
+
+def _table(title: str, description: str, width: int, height: int) -> table.Panel:
+    return (
+        table.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .span(width)
+        .height(height)
+        .no_value("")
+    )
+
+
+def _cells(unit: str, thresholds: Thresholds) -> list[dashboard.DynamicConfigValue]:
+    found = [_property("unit", unit)]
+    if thresholds:
+        found += [_property("thresholds", steps(thresholds).build()), _coloured("color-text")]
+    return found
+
+
+def _coloured(kind: str) -> dashboard.DynamicConfigValue:
+    return _property("custom.cellOptions", {"type": kind})
+
+
+def _property(name: str, value: object) -> dashboard.DynamicConfigValue:
+    return dashboard.DynamicConfigValue(name, value)
+
+
+def _mapping(words: Words) -> dashboard.ValueMap:
+    return dashboard.ValueMap(
+        {
+            value: dashboard.ValueMappingResult(text=text, color=colour, index=index)
+            for index, (value, (text, colour)) in enumerate(words.items())
+        }
+    )
