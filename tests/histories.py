@@ -48,7 +48,9 @@ def write_history(path, fleet, start_s, days, *, faults=None, seed=1):
                 if pair[0] == source
                 for hour in range(24)
             ]
+            connection.execute("BEGIN")
             sink.store(connection, Batch(SCHEMA, source, "0" * 32, day, [w for w in windows if w]), now_s)
+            connection.execute("COMMIT")
     while units := rollup.due_units(connection, now_s):
         for unit in units:
             rollup.roll_up(connection, unit)

@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     for line in pages.summary(report, arguments.lang):
         print(line)
-    print(f"{arguments.out}: {', '.join(sorted([*made, 'report.json', 'paths.csv', 'days.csv']))}, signed")
+    print(
+        f"{arguments.out}: {', '.join(sorted([*made, 'report.json', 'paths.csv', 'days.csv', 'incidents.csv']))}, signed"
+    )
     return 0
 
 

@@ -13,7 +13,7 @@ from collector.incidents.finding import find
 from collector.incidents.incident import Incident
 from collector.incidents.joining import REJOIN_S, Known
 from collector.incidents.recurrence import with_recurring
-from collector.incidents.watch import Watch
+from collector.incidents.watch import Watch, decode_block
 from collector.standing import announced_in
 from collector.store.incidents import (
     IncidentRow,
@@ -31,7 +31,6 @@ LEAD_S = 6 * HOUR_S
 RECURRENCE_S = 92 * DAY_S
 """How far back incidents are looked at for what comes back."""
 
-_BLOCK = msgspec.json.Decoder(Block)
 _INCIDENT = msgspec.json.Decoder(Incident)
 _PAIRS = msgspec.json.Decoder(list[Pair])
 
@@ -107,7 +106,7 @@ def judge_pending(
     start_s = max(0, min(pending) - LEAD_S)
     end_s = max(*pending, latest_judged_s(connection) or 0) + BLOCK_S
     span = Period(start_s, end_s)
-    blocks = {block.start_s: block for block in map(_BLOCK.decode, judged_blocks(connection, span))} | fresh
+    blocks = {block.start_s: block for block in map(decode_block, judged_blocks(connection, span))} | fresh
     rows = incident_rows(connection, Period(max(0, start_s - REJOIN_S), end_s))
     known = [
         Known(_INCIDENT.decode(row.body), frozenset(_PAIRS.decode(row.pairs)))

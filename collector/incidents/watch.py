@@ -1,60 +1,25 @@
-"""Stored minutes to judged blocks: what is usual for every path, and where a block left it."""
+"""Stored minutes to judged blocks: where each path left its usual ways."""
 
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from agent.wire.histogram import Histogram
+import msgspec
+
 from agent.wire.series import SeriesKey
 from collector.contract import DEFAULT_CLASS
 from collector.fleet import Fleet
-from collector.incidents.breach import (
-    OWN_TEST,
-    Breach,
-    Cell,
-    Usual,
-    breaches_of,
-    lost_and_sent,
-    usual_of,
-)
+from collector.incidents.breach import OWN_TEST, Breach, Cell, breaches_of
 from collector.incidents.episodes import Block
-from collector.store.blocks import PathKey, PathMeasures, StoredBlock, load_blocks, usual_mtus
-from collector.store.query import load
+from collector.incidents.usual import MOST_DAYS, Usuals
+from collector.store.blocks import PathKey, PathMeasures, StoredBlock, load_blocks
+from collector.store.incidents import judged_blocks
 from collector.store.schema import BLOCK_S, DAY_S
 from collector.store.tiers import Period
-from collector.store.totals import Totals
 
-USUAL_DAYS = 7
-"""Whole days before a block that say what is usual."""
-MATURE_SAMPLES = 500
-"""A series with fewer in these days learns on from the good blocks of the day itself."""
 LEARN_S = 10_800
-"""How far back of its own day a watch that starts in the middle of it looks for them."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """Samples and counts of a series so far."""
-
-    rtt: Histogram = field(default_factory=Histogram)
-    judged: int = 0
-    over_limit: int = 0
-    lost: int = 0
-    sent: int = 0
-
-    def add(self, totals: Totals) -> None:
-        """Count these minutes too."""
-        lost, sent = lost_and_sent(totals)
-        self.rtt.merge(totals.rtt)
-        self.judged += totals.judged
-        self.over_limit += totals.over_limit
-        self.lost += lost
-        self.sent += sent
-
-    def usual(self) -> Usual:
-        """What this makes usual."""
-        return usual_of(self.rtt, self.judged, self.over_limit, self.lost, self.sent)
+"""How far back of its own day a watch that starts in the middle of it looks for good blocks of young series."""
 
 
 @dataclass(slots=True)
@@ -69,68 +34,60 @@ class Watch:
     """Judges blocks in order of time; remembers between them what is usual."""
 
     def __init__(self) -> None:
-        self._day_s = -1
-        self._usual: dict[SeriesKey, Usual] = {}
-        self._young: dict[SeriesKey, _Seen] = {}
-        self._usual_mtus: dict[PathKey, int] = {}
+        self._usuals: Usuals | None = None
 
     def blocks(self, connection: sqlite3.Connection, fleet: Fleet, period: Period) -> Iterator[Block]:
         """Every block of the period with data, judged. Raises sqlite3.Error."""
-        if period.start_s // DAY_S * DAY_S != self._day_s:
-            self._begin_day(connection, period.start_s // DAY_S * DAY_S)
-            learnt = Period(max(self._day_s, period.start_s - LEARN_S), period.start_s + 1)
+        if self._usuals is None:
+            before = Period(max(0, period.start_s - MOST_DAYS * DAY_S), max(1, period.start_s))
+            self._usuals = Usuals(map(decode_block, judged_blocks(connection, before)))
+        usuals, day_s = self._usuals, period.start_s // DAY_S * DAY_S
+        if day_s != usuals.day_s:
+            usuals.begin_day(connection, day_s)
+            learnt = Period(max(day_s, period.start_s - LEARN_S), period.start_s + 1)
             for stored in load_blocks(connection, learnt, BLOCK_S):
                 if stored.start_s < period.start_s:
-                    self._judged(stored, fleet)
+                    _judged(stored, fleet, usuals)
         for stored in load_blocks(connection, period, BLOCK_S):
-            if stored.start_s // DAY_S * DAY_S != self._day_s:
-                self._begin_day(connection, stored.start_s // DAY_S * DAY_S)
-            yield self._judged(stored, fleet)
+            if stored.start_s // DAY_S * DAY_S != usuals.day_s:
+                usuals.begin_day(connection, stored.start_s // DAY_S * DAY_S)
+            block = _judged(stored, fleet, usuals)
+            usuals.note(block)
+            yield block
 
-    def _begin_day(self, connection: sqlite3.Connection, day_s: int) -> None:
-        """What the days before made usual."""
-        self._day_s = day_s
-        self._usual, self._young = {}, {}
-        before = Period(max(0, day_s - USUAL_DAYS * DAY_S), max(1, day_s))
-        self._usual_mtus = usual_mtus(connection, before)
-        _, found = load(connection, before)
-        for series, both in found.items():
-            seen = _Seen()
-            seen.add(both.clean)
-            if seen.rtt.count >= MATURE_SAMPLES:
-                self._usual[series] = seen.usual()
-            else:
-                self._young[series] = seen
 
-    def _judged(self, stored: StoredBlock, fleet: Fleet) -> Block:
-        """The block with its breaches; young series learn from it where it is good."""
-        flags = _flags(stored)
-        at = datetime.fromtimestamp(stored.start_s, UTC)
-        testing = {node for node, own in flags.items() if OWN_TEST in own}
-        breaches: list[Breach] = []
-        for key, path in _paths(stored).items():
-            usual = {probe: self._usual_of(series) for probe, series in path.keys.items()}
-            mtu = self._usual_mtus.get(key)
-            found = list(breaches_of(path.cell, stored.start_s, usual, mtu, _objective(fleet, key, at)))
-            if not found:
-                self._learn(key, path)
-            if key[1] not in testing:  # our own bandwidth test fills the peer's queues
-                breaches += found
-        heard = {series.source for series in stored.series}
-        heard_mtu = {key[0] for key, found in stored.measures.items() if found.path_mtu_bytes is not None}
-        return Block(stored.start_s, tuple(sorted(heard)), tuple(sorted(heard_mtu)), flags, tuple(breaches))
+def decode_block(found: bytes) -> Block:
+    """A judged block as it was stored."""
+    return _DECODER.decode(found)
 
-    def _usual_of(self, series: SeriesKey) -> Usual:
-        known = self._usual.get(series)
-        return known if known is not None else self._young.setdefault(series, _Seen()).usual()
 
-    def _learn(self, key: PathKey, path: _Path) -> None:
-        for probe, series in path.keys.items():
-            if series in self._young:
-                self._young[series].add(path.cell.series[probe].clean)
-        mtu = path.cell.path_mtu_bytes
-        if mtu is not None:
-            self._usual_mtus.setdefault(key, mtu)
+_DECODER = msgspec.json.Decoder(Block)
+
+
+def _judged(stored: StoredBlock, fleet: Fleet, usuals: Usuals) -> Block:
+    """The block with its breaches; young series learn from it where it is good."""
+    flags = _flags(stored)
+    at = datetime.fromtimestamp(stored.start_s, UTC)
+    testing = {node for node, own in flags.items() if OWN_TEST in own}
+    breaches: list[Breach] = []
+    for key, path in _paths(stored).items():
+        usual = {probe: usuals.of(series) for probe, series in path.keys.items()}
+        mtu = usuals.mtu_bytes(key)
+        found = list(breaches_of(path.cell, stored.start_s, usual, mtu, _objective(fleet, key, at)))
+        if not found:
+            _learn(usuals, key, path)
+        if key[1] not in testing:  # our own bandwidth test fills the peer's queues
+            breaches += found
+    heard = {series.source for series in stored.series}
+    heard_mtu = {key[0] for key, found in stored.measures.items() if found.path_mtu_bytes is not None}
+    return Block(stored.start_s, tuple(sorted(heard)), tuple(sorted(heard_mtu)), flags, tuple(breaches))
+
+
+def _learn(usuals: Usuals, key: PathKey, path: _Path) -> None:
+    for probe, series in path.keys.items():
+        usuals.learn(series, path.cell.series[probe].clean)
+    if path.cell.path_mtu_bytes is not None:
+        usuals.learn_mtu(key, path.cell.path_mtu_bytes)
 
 
 def _paths(stored: StoredBlock) -> dict[PathKey, _Path]:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from collector.incidents.incident import Incident
 from collector.report.document import Report
 
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public-key.pem"
@@ -27,6 +28,11 @@ COLUMNS = (
     "source", "destination", "probe", "family", "verdict", "samples", "over_limit", "p50_seconds", "p90_seconds",
     "p99_seconds", "p999_seconds", "min_seconds", "max_seconds", "floor_seconds", "limit_seconds", "ratio_to_floor",
     "static_inflation", "dynamic_inflation", "loss_ratio", "availability", "minutes", "excluded_minutes", "reason",
+)  # fmt: skip
+INCIDENT_COLUMNS = (
+    "id", "kind", "start_s", "end_s", "cause", "name", "direction", "maintenance", "broken_paths", "measured_paths",
+    "sources_seeing", "sources_measuring", "excess_seconds", "loss_ratio", "path_mtu_bytes", "usual_path_mtu_bytes",
+    "breaks_limit", "retransmit_ratio", "usual_retransmit_ratio", "occurrences",
 )  # fmt: skip
 
 
@@ -69,8 +75,18 @@ def files_of(report: Report, pages: dict[str, bytes]) -> dict[str, bytes]:
                 for d in p.days
             ),
         ),
+        "incidents.csv": _csv(INCIDENT_COLUMNS, map(_incident_row, (*report.incidents, *report.excused))),
         **pages,
     }
+
+
+def _incident_row(incident: Incident) -> list[Any]:
+    about = (incident.cause.kind.value, incident.cause.name, incident.cause.direction)
+    return (
+        [_cell(value) for value in (*(getattr(incident, name) for name in INCIDENT_COLUMNS[:4]), *about)]
+        + [_cell(getattr(incident, name)) for name in INCIDENT_COLUMNS[7:-1]]
+        + [len(incident.occurrences)]
+    )
 
 
 def _csv(header: tuple[str, ...], rows: Any) -> bytes:
