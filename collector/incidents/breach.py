@@ -20,18 +20,18 @@ FEWEST_PROBES = 5
 """Fewer in a block say nothing."""
 FEWEST_USUAL = 30
 """Fewer samples before make nothing usual."""
-SLOWER_RATIO, SLOWER_NS = 0.15, 1_000_000
+SLOWER_RATIO, SLOWER_NS = 0.08, 1_000_000
 """A sample counts as slow from this far above the usual median."""
 SPREADS = 4
 """… and from so many times the usual distance between median and upper quartile."""
-LEAST_SLOW_RATIO, LEAST_LOSS_RATIO = 0.01, 0.005
+LEAST_SLOW_RATIO, LEAST_HINT_RATIO, LEAST_LOSS_RATIO = 0.01, 0.05, 0.005
 """What is taken as usual at the least: of few samples before, none slow or lost proves little."""
 SLOW_SHARE, OVER_SHARE, LOST_SHARE = 0.25, 0.05, 0.02
 """Smaller shares of a block are no breach, however improbable."""
 GROSS_SHARE = 0.5
-LEAST_SCORE, MOST_SCORE, MOST_GROSS_SCORE = 3.0, 6.0, 12.0
-"""A block below the first is good. One bad minute must not open an incident alone: a block counts at most the
-second, or the third where half of its probes or more were hit."""
+HINT_SCORE, LEAST_SCORE, MOST_SCORE, MOST_GROSS_SCORE = 1.5, 3.0, 6.0, 12.0
+"""A block below the first is good, below the second a hint. One bad minute must not open an incident alone: a block counts at most the
+third, or the fourth where half of its probes or more were hit."""
 OWN_TEST = "own_test_seconds"
 
 
@@ -47,12 +47,14 @@ class Kind(StrEnum):
 class Usual:
     """How one series does on other days. Times None without enough samples; over_ratio None where nothing was judged.
 
-    slow_ns: from where a sample is slow; slow_ratio: the share of samples that usually are.
+    slow_ns: from where a sample is slow; slow_ratio: the share of samples that usually are. hint_ns, hint_ratio: half-way.
     """
 
     median_ns: float | None
     slow_ns: float
     slow_ratio: float
+    hint_ns: float
+    hint_ratio: float
     min_ns: int | None
     over_ratio: float | None
     loss_ratio: float
@@ -77,8 +79,10 @@ class Cell:
 
 
 class Breach(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One path out of its usual in one block. figure, usual: median seconds, loss ratio or MTU bytes, by kind.
+    """One path out of its usual in one block. figure, usual: seconds (the median of the slow samples, of all usual ones),
+    loss ratio or MTU bytes, by kind.
 
+    hint: too little to accuse, enough to go on or to corroborate.
     hit, probes: how many of how many probes were slow or lost. over_limit: whether what was promised was broken too,
     None where nothing was. stepped: the fastest sample was slow as well, so the route is longer, not its queues fuller.
     flags: the figures are of minutes that the source itself spoiled, and how.
@@ -95,6 +99,7 @@ class Breach(msgspec.Struct, frozen=True, omit_defaults=True):
     usual: float | None
     hit: int = 0
     probes: int = 0
+    hint: bool = False
     over_limit: bool | None = None
     stepped: bool = False
     lost_forward: int = 0
@@ -109,9 +114,11 @@ def usual_of(rtt: Histogram, judged: int, over_limit: int, lost: int, sent: int)
     over = over_limit / judged if judged else None
     loss = lost / sent if sent else 0.0
     if median is None or upper is None or rtt.count < FEWEST_USUAL:
-        return Usual(None, math.inf, 1.0, None, over, loss)
+        return Usual(None, math.inf, 1.0, math.inf, 1.0, None, over, loss)
     slow_ns = median + max(SLOWER_RATIO * median + SLOWER_NS, SPREADS * (upper - median))
-    return Usual(median, slow_ns, _above(rtt, slow_ns) / rtt.count, rtt.min_ns, over, loss)
+    hint_ns = (median + slow_ns) / 2
+    ratios = [_above(rtt, bound_ns) / rtt.count for bound_ns in (slow_ns, hint_ns)]
+    return Usual(median, slow_ns, ratios[0], hint_ns, ratios[1], rtt.min_ns, over, loss)
 
 
 def breaches_of(
@@ -146,31 +153,40 @@ def breaches_of(
 def _latency(
     cell: Cell, block_s: int, totals: Mapping[str, Totals], usual: Mapping[str, Usual], objective: float
 ) -> Breach | None:
-    """The probe with the highest score; slower than usual, or more often over the limit than usual."""
+    """The probe that says most: slower than usual, or more often over the limit than usual."""
     best: Breach | None = None
     for probe, here in totals.items():
-        before, rtt = usual.get(probe), here.rtt
-        median = rtt.quantile_ns(0.5)
-        if before is None or before.median_ns is None or median is None or rtt.count < FEWEST_PROBES:
+        before = usual.get(probe)
+        if before is None or before.median_ns is None or here.rtt.count < FEWEST_PROBES:
             continue
-        slow = _above(rtt, before.slow_ns)
-        score = _score(slow, rtt.count, max(before.slow_ratio, LEAST_SLOW_RATIO), SLOW_SHARE)
-        over_score = 0.0
-        if before.over_ratio is not None and before.over_ratio < GROSS_SHARE:
-            chance = max(1 - objective, before.over_ratio)
-            over_score = _score(here.over_limit, here.judged, chance, OVER_SHARE)
-        if max(score, over_score) < LEAST_SCORE or (
-            best is not None and max(score, over_score) <= best.score
-        ):
+        score, hit, probes, hint = _slowness(here, before, objective)
+        if score < LEAST_SCORE or (best is not None and (best.hint, -best.score) <= (hint, -score)):
             continue
+        of_the_slow = here.rtt.quantile_ns(1 - hit / probes / 2) or 0.0
         best = Breach(
-            block_s, cell.source, cell.destination, cell.family, Kind.LATENCY, max(score, over_score), probe,
-            median / 1e9, before.median_ns / 1e9, here.over_limit if over_score > score else slow,
-            here.judged if over_score > score else rtt.count,
+            block_s, cell.source, cell.destination, cell.family, Kind.LATENCY, score, probe, of_the_slow / 1e9,
+            before.median_ns / 1e9, hit, probes, hint=hint, stepped=_stepped(here.rtt, before),
             over_limit=here.over_limit / here.judged >= OVER_SHARE if here.judged else None,
-            stepped=_stepped(rtt, before),
         )  # fmt: skip
     return best
+
+
+def _slowness(here: Totals, before: Usual, objective: float) -> tuple[float, int, int, bool]:
+    """Score, slow samples, samples, and whether it is but a hint: against the usual and the limit, else half-way to slow."""
+    rtt = here.rtt
+    slow = _above(rtt, before.slow_ns)
+    score = _score(slow, rtt.count, max(before.slow_ratio, LEAST_SLOW_RATIO), SLOW_SHARE)
+    over_score = 0.0
+    if before.over_ratio is not None and before.over_ratio < GROSS_SHARE:
+        chance = max(1 - objective, before.over_ratio)
+        over_score = _score(here.over_limit, here.judged, chance, OVER_SHARE)
+    if over_score > score:
+        score, slow = over_score, here.over_limit
+    if score >= LEAST_SCORE:
+        return score, slow, here.judged if over_score == score else rtt.count, False
+    slow = _above(rtt, before.hint_ns)
+    score = _score(slow, rtt.count, max(before.hint_ratio, LEAST_HINT_RATIO), GROSS_SHARE)
+    return score, slow, rtt.count, True
 
 
 def _stepped(rtt: Histogram, before: Usual) -> bool:
@@ -200,12 +216,12 @@ def _loss(
     if not sent:
         return None
     score = _score(lost, sent, max(usually_lost / sent, LEAST_LOSS_RATIO), LOST_SHARE)
-    if score < LEAST_SCORE:
+    if score < HINT_SCORE:
         return None
     return Breach(
         block_s, cell.source, cell.destination, cell.family, Kind.LOSS, score, worst, lost / sent,
         usually_lost / sent, lost, sent, lost_forward=cell.lost_forward, lost_backward=cell.lost_backward,
-        lossy_legs=cell.lossy_legs,
+        lossy_legs=cell.lossy_legs, hint=score < LEAST_SCORE,
     )  # fmt: skip
 
 

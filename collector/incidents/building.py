@@ -127,11 +127,10 @@ def _underlay(pair: Pair, mesh: Mesh) -> Pair | None:
 
 def _incident(draft: Draft, cause: Cause, maintenance: str | None) -> Incident:
     breaches = [breach for each in draft.episodes if each.kind is draft.kind for breach in each.breaches]
-    first = min(draft.episodes, key=lambda each: (each.start_s, each.pair))
     paths, course = _worst_first(_paths(breaches)), _course(draft.kind, breaches)
     measured = draft.pairs | draft.broken
     incident = Incident(
-        id=incident_id(draft.kind, draft.start_s, first.pair),
+        id=incident_id(draft.kind, draft.start_s, draft.first.pair),
         kind=draft.kind,
         cause=cause,
         start_s=draft.start_s,

@@ -15,6 +15,8 @@ Pair = tuple[str, str]
 SURE_SCORE = 10.0
 """Breaches in a row that together are less probable than 1 in 10^10: a mesh of 100 nodes asks that three million
 times a day."""
+HINTED_SCORE = 6.0
+"""Hints and breaches in a row from which a path may corroborate another's incident."""
 GOOD_BLOCKS = 2
 """So many measured blocks without a breach end it; fewer are part of it."""
 SILENCE_S = 7200
@@ -36,7 +38,10 @@ class Block(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One path's breaches of one kind in a row. end_s: of the last; open: whether it may still go on."""
+    """One path's breaches of one kind in a row, from the first that is no hint (where all are, from the first).
+
+    end_s: of the last; open: whether it may still go on. score: of what is no hint; support: of all.
+    """
 
     pair: Pair
     kind: Kind
@@ -44,12 +49,18 @@ class Episode:
     end_s: int
     open: bool
     score: float
+    support: float
     breaches: tuple[Breach, ...]
 
     @property
     def sure(self) -> bool:
-        """Whether it is an incident by itself; else it can only corroborate one."""
+        """Whether it is an incident by itself."""
         return self.score >= SURE_SCORE
+
+    @property
+    def telling(self) -> bool:
+        """Whether it can at least corroborate one."""
+        return self.sure or self.support >= HINTED_SCORE
 
 
 def episodes_of(
@@ -98,8 +109,13 @@ class _Heard:
 
 
 def _episode(pair: Pair, kind: Kind, row: Sequence[Breach], *, is_open: bool) -> Episode:
-    by_block: dict[int, float] = {}
+    first = next((at for at, breach in enumerate(row) if not breach.hint), 0)
+    scores: dict[tuple[int, bool], float] = {}
     for breach in row:
-        by_block[breach.block_s] = max(by_block.get(breach.block_s, 0.0), breach.score)
+        here = (breach.block_s, breach.hint)
+        scores[here] = max(scores.get(here, 0.0), breach.score)
+    score = sum(value for (_, hint), value in scores.items() if not hint)
     end_s = row[-1].block_s + BLOCK_S
-    return Episode(pair, kind, row[0].block_s, end_s, is_open, sum(by_block.values()), tuple(row))
+    return Episode(
+        pair, kind, row[first].block_s, end_s, is_open, score, sum(scores.values()), tuple(row[first:])
+    )

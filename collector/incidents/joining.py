@@ -37,10 +37,13 @@ class Draft:
 
     @property
     def start_s(self) -> int:
-        """Of the first breach."""
-        if self.known is not None:
-            return self.known.start_s
-        return min(each.start_s for each in self.episodes)
+        """Of the first breach that is sure of itself."""
+        return self.first.start_s if self.known is None else self.known.start_s
+
+    @property
+    def first(self) -> Episode:
+        """The episode that it began with."""
+        return min(self.episodes, key=lambda each: (not each.sure, each.start_s, each.pair))
 
     @property
     def last_s(self) -> int:
@@ -77,7 +80,7 @@ def join(
     """Episodes in order of start → one draft per cause, in order of start; known incidents are carried on."""
     spoiled_by = _flagged_hosts(blocks, mesh)
     own, others = [], []
-    for episode in episodes:
+    for episode in (each for each in episodes if each.telling):
         host = _spoiler(episode, spoiled_by, mesh)
         if host is None:
             others.append(episode)
