@@ -132,6 +132,7 @@ def test_what_does_not_count_is_listed_with_reason_and_length(report):
     assert disturbed == {("nyc-1", "steal_ratio"): 24 * 3}
     (work,) = pages._announced(report)
     assert (work["window"].reason, work["paths"], work["minutes"]) == ("maintenance: router", 6, 120 * 6)
+    assert sum(hour.judged for hour in report.week) == sum(p.budget.judged for p in report.paths)
     quiet = path(report, "fra-1", "nyc-1")
     assert quiet.row.minutes == 31 * 24 - 2
     assert sum(day.judged for day in quiet.days) == quiet.budget.judged == quiet.row.samples
