@@ -111,7 +111,8 @@ def _overview(advice: FleetAdvice, findings: list[Finding], language: Language) 
     if not findings:
         return f"{said}: nothing found"
     rows = [(each.severity.value, each.node, each.id, each.words[language].title) for each in findings]
-    return f"{said}\n{aligned(('severity', 'node', 'rule', 'finding'), rows)}"
+    table = aligned(("severity", "node", "rule", "finding"), rows)
+    return f"{said}\n{table}\n--node NODE shows one in full; after a change, `effect --node NODE --at TIME` tells whether it helped"
 
 
 def _in_full(advice: FleetAdvice, node: str, language: Language) -> str:
