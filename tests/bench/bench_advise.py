@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from agent.wire.histogram import Histogram
-from collector.advising import advice_of_period
+from collector.advising import advice_of_period, findings_on_changes
 from collector.fleet import parse_fleet
 from collector.store.buckets import encode_buckets
 from collector.store.schema import COARSE_COLUMNS, open_reader, open_writer
@@ -122,7 +122,8 @@ def test_a_thousand_nodes_are_advised_in_seconds(tmp_path):
     connection = open_reader(tmp_path / "store.db")
     began = time.process_time()
     end_s = START_S + DAYS * DAY_S
-    found = advice_of_period(connection, known, Period(START_S, end_s), end_s)
+    effects = list(findings_on_changes(connection, known, end_s))
+    found = advice_of_period(connection, known, Period(START_S, end_s), effects)
     took = time.process_time() - began
     findings = sum(len(node.findings) for node in found.nodes)
     print(f"\n{NODES} nodes, {NODES * PEERS} paths, {DAYS} days: {took:.1f} s of CPU, {findings} findings")
