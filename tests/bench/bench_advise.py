@@ -86,7 +86,7 @@ def fill(path, known):
     for day in range(DAYS):
         at_s = START_S + day * DAY_S
         connection.executemany(
-            f"INSERT INTO day VALUES ({places})",
+            f"INSERT INTO day ({', '.join(COARSE_COLUMNS)}) VALUES ({places})",
             [_day(at_s, number, histograms[number], blobs[number]) for number, *_ in days],
         )
         connection.executemany(
