@@ -2,6 +2,7 @@ import asyncio
 import base64
 import contextlib
 import html
+import json
 import logging
 import re
 import shutil
@@ -156,6 +157,22 @@ async def test_a_posted_batch_is_in_the_answer_at_once(tmp_path):
             assert answer.status == 200
         rows = msgspec.json.decode((await client.get("/v1/sla?from=-1h"))[1], type=list[PathStanding])
         assert [row.samples for row in rows if row.destination == "fra"] == [6, 0]
+
+
+async def test_budgets_are_asked_for_by_path_and_time_zone(tmp_path):
+    """The month is that of the zone asked for; a zone that is none, and half a path, are refused in words."""
+    async with serving(tmp_path) as client:
+        status, text, _ = await client.get("/v1/budget?source=ams&destination=nyc&tz=Asia/Shanghai")
+        (row,) = json.loads(text)
+        rolling, month = row["budgets"]
+        assert (status, row["state"], rolling["remaining_ratio"]) == (200, "measured", pytest.approx(-99))
+        assert month["period_start"].endswith("T16:00:00Z")
+        assert [burn["burning"] for burn in row["burns"]] == [True] * 4
+        everything = json.loads((await client.get("/v1/budget"))[1])
+        assert [r["state"] for r in everything].count("silent") == 4
+        for query, words in (("tz=Moon", "no time zone"), ("source=ams", "given together")):
+            status, text, _ = await client.get(f"/v1/budget?{query}")
+            assert (status, words in json.loads(text)["detail"]) == (400, True)
 
 
 async def test_metrics_parse_in_both_formats_and_say_how_each_path_stands(tmp_path):
