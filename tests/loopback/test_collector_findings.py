@@ -78,4 +78,7 @@ def test_the_page_shows_the_change_and_the_mesh_links_to_it(collector):
     assert "<b>," not in page
     assert "隧道" in collector.get("/findings?lang=zh")[1]
     assert collector.get("/findings?lang=xx")[0] == 400
+    overview = collector.get("/findings")[1]
+    assert "<code>overlay-kind</code>" in overview  # a remark on every node, told once
+    assert "headers take 3.3%" not in overview
     assert 'href="/findings"' in collector.get("/")[1]
