@@ -153,6 +153,7 @@ class Pages:
             "path.html.jinja",
             path=timeline,
             charts=_charts(timeline),
+            advised=self._advised(source, destination),
             budgets=self._budgets(source, destination),
             outcomes=[_outcomes(timeline, row) for row in timeline.standing],
             time_sources=TIME_SOURCES,
@@ -197,6 +198,12 @@ class Pages:
             value_of=VALUES[incident.kind],
             course_head=COURSE_HEADS[incident.kind],
         )
+
+    def _advised(self, source: str, destination: str) -> list[Finding]:
+        """What the latest advice has on this path, at its source."""
+        latest = self._advice.latest
+        found = latest.findings if latest else ()
+        return [each for each in found if each.node == source and destination in each.subjects]
 
     async def get_findings(self, request: web.Request) -> web.Response:
         """What is advised now, of one node with ?node=; ?lang=zh in Chinese."""
