@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ONE, GOOD_IS_ZERO, GREEN, RED, YELLOW, Query, figure, lines
-from dashboards.promql import MORE_EXACT, quantile
+from dashboards.promql import ROUGH, rough_quantile
 from dashboards.tables import Column, rows
 
 NODE = 'node=~"$node"'
@@ -102,9 +102,9 @@ INSTRUMENT = (
     lines(
         "How late agents wake",
         "99th percentile of how late an agent woke for its own probes. The kernel's times do not depend on it; above "
-        "0.25 s the minute does not count." + MORE_EXACT,
+        "0.25 s the minute does not count." + ROUGH,
         "s",
-        Query(quantile(0.99, "lightfloor_schedule_delay_seconds", NODE, "node"), "{{node}}"),
+        Query(rough_quantile(0.99, "lightfloor_schedule_delay_seconds", NODE, "node"), "{{node}}"),
         thresholds=((None, GREEN), (0.25, RED)),
         link=NODE_OF_LINE,
     ),

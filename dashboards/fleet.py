@@ -25,7 +25,7 @@ NOW = (
         "How the collector judges the last 24 hours of every path, for the chosen probe and family.",
         "none",
         Query(f"count by (verdict) (lightfloor_sla_verdict{{{SERIES}}} == 1)", "{{verdict}}"),
-        width=12,
+        width=8,
         words=VERDICTS,
     ),
     figure(
@@ -33,7 +33,6 @@ NOW = (
         "Agents that Prometheus could scrape just now.",
         "none",
         Query('sum(up{job="lightfloor-agent",node=~"$node"})'),
-        width=3,
     ),
     figure(
         "Agents that do not",
@@ -41,7 +40,6 @@ NOW = (
         "none",
         Query('sum(up{job="lightfloor-agent",node=~"$node"} == bool 0)'),
         thresholds=GOOD_IS_ZERO,
-        width=3,
     ),
     figure(
         "Alerts firing",
@@ -52,7 +50,6 @@ NOW = (
             " or 0 * group(path:lightfloor_probes:rate5m)"
         ),
         thresholds=GOOD_IS_ZERO,
-        width=3,
     ),
     figure(
         "Open incidents",
@@ -60,7 +57,6 @@ NOW = (
         "none",
         Query("sum(lightfloor_incidents_open)"),
         thresholds=GOOD_IS_ZERO,
-        width=3,
     ),
 )
 

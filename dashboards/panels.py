@@ -15,6 +15,9 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.variables import DATASOURCE
 
+PLAIN_BYTES = "suffix: B"
+"""The unit of a packet's size: 1500 B and not 1.46 KiB."""
+
 GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY = "green", "yellow", "orange", "red", "purple", "blue", "text"
 Thresholds = Sequence[tuple[float | None, str]]
 """(from which value, colour), ascending; the first from None, minus infinity."""
@@ -72,11 +75,14 @@ def lines(
             .placement(common.LegendPlacement.BOTTOM)
             .show_legend(True)
         )
+        .color_scheme(build_dashboard.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
         .fill_opacity(30 if stacked else 0)
         .show_points(common.VisibilityMode.NEVER)
     )
     if lowest is not None:
         panel.axis_soft_min(lowest)
+    if unit == "percentunit":
+        panel.axis_soft_max(0.01)  # a flat zero is drawn on an axis up to 10,000% otherwise
     if stacked:
         panel.stacking(build_common.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if thresholds:

@@ -10,6 +10,13 @@ from grafana_foundation_sdk.models import common, dashboard
 from dashboards.panels import Query, Thresholds, Words, link_of, ref_of, steps, target
 from dashboards.variables import DATASOURCE
 
+NOTHING = dashboard.SpecialValueMap(
+    dashboard.DashboardSpecialValueMapOptions(
+        dashboard.SpecialValueMatch.NULL_AND_NAN, dashboard.ValueMappingResult(text="", color="transparent")
+    )
+)
+"""A cell without a value. Unmapped it would have the colour of the lowest threshold, which may be that of a good value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -85,7 +92,8 @@ def matrix(
     height: int = 10,
     decimals: int = 2,
 ) -> dashboard.Panel:
-    """A coloured square for each value of the labels `row` and `column`; empty where there is no data."""
+    """A coloured square for each value of the labels `row` and `column`; empty and without colour where there is no data."""
+    heading = f"{row}\\{column}"
     panel = (
         _table(title, description, width, height)
         .unit(unit)
@@ -96,18 +104,31 @@ def matrix(
         )
         .align(common.FieldTextAlignment.CENTER)
         .with_target(target(Query(expr), 0, instant=True, as_table=True))
-        .with_transformation(
-            dashboard.DataTransformerConfig(
-                id_val="groupingToMatrix",
-                options={"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"},
-            )
+        .transformations(
+            [
+                _sorted_by(column),
+                dashboard.DataTransformerConfig(
+                    id_val="groupingToMatrix",
+                    options={
+                        "rowField": row,
+                        "columnField": column,
+                        "valueField": "Value",
+                        "emptyValue": "null",
+                    },
+                ),
+                _sorted_by(heading),
+            ]
         )
-        .data_links([link_of(*link)])
+        .mappings([NOTHING])
         .override_by_name(
-            f"{row}\\{column}",
-            [_property("custom.cellOptions", {"type": "auto"}), _property("unit", "string")],
+            heading,
+            [
+                _property("custom.cellOptions", {"type": "auto"}),
+                _property("unit", "string"),
+            ],
         )
     )
+    panel.override_by_regexp(r"/^[^\\]+$/", [_property("links", [link_of(*link).build()])])
     return panel.build()
 
 
@@ -120,6 +141,13 @@ def _table(title: str, description: str, width: int, height: int) -> table.Panel
         .span(width)
         .height(height)
         .no_value("")
+        .min_width(80)
+    )
+
+
+def _sorted_by(field: str) -> dashboard.DataTransformerConfig:
+    return dashboard.DataTransformerConfig(
+        id_val="sortBy", options={"fields": {}, "sort": [{"field": field, "desc": False}]}
     )
 
 

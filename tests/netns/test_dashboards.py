@@ -120,6 +120,8 @@ def test_every_query_of_every_dashboard_has_data(tmp_path):
                 excused |= excuses
                 found = view.ask(target)
                 where = f"{uid}: {panel['title']}: {view.filled(target['expr'])}"
+                if not found and "histogram_quantile" in target["expr"]:
+                    found = with_native.ask(target)
                 if not found and not excuses:
                     problems.append(f"{where}: nothing")
                 if "_bucket" in target["expr"] and not excuses and not with_native.ask(target):

@@ -17,7 +17,20 @@ from grafana_view import FOLDER, documents, panels, queries, variables_in
 DOCUMENTS = documents()
 EACH = pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-UNITS = {"s", "bytes", "bps", "percentunit", "none", "short", "cps", "pps", "reqps", "bool_yes_no", "string"}
+UNITS = {
+    "s",
+    "bytes",
+    "bps",
+    "percentunit",
+    "none",
+    "short",
+    "cps",
+    "pps",
+    "reqps",
+    "bool_yes_no",
+    "string",
+    "suffix: B",
+}
 """Grafana's ids of the units in use: seconds, IEC bytes, bits/s, 0.0-1.0, counts, packets and requests a second …"""
 AS_COUNTED = {"lightfloor_bandwidth_tests_total"}
 """Counters shown as they are: a rate of a few tests a week says nothing."""
