@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_facts(commands)
     _add_advise(commands)
     _add_check_config(commands)
+    _add_selftest(commands)
     return parser
 
 
@@ -317,3 +318,27 @@ def _check_config(arguments: argparse.Namespace) -> int:
     loaded = config.load(Path(arguments.file))
     print(f"{arguments.file}: ok, node {loaded.node}, {len(loaded.peers)} peers of its own")
     return DONE
+
+
+def _add_selftest(commands: Any) -> None:
+    command = _command(
+        commands, "selftest", "Try everything on this host: probes, kernel, disk, collector.", _selftest
+    )
+    command.add_argument(
+        "--config.file", dest="config", metavar="FILE", help=f"default: {DEFAULT_CONFIG}, if it is there"
+    )
+    command.add_argument("--json", action="store_true", help="print a list of objects")
+
+
+def _selftest(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from agent import config
+    from agent.selftest import run
+    from agent.selftest.check import all_well, as_text
+
+    path = Path(arguments.config or DEFAULT_CONFIG)
+    loaded = config.load(path) if arguments.config or path.exists() else None
+    checks = asyncio.run(run.everything(loaded, path.parent))
+    print_json(msgspec.to_builtins(checks)) if arguments.json else print(as_text(checks))
+    return DONE if all_well(checks) else FAILED

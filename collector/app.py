@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent import __version__
 from collector import systemd
+from collector.api.budget import BudgetApi
+from collector.api.findings import FindingsApi
 from collector.api.maintenance import MaintenanceApi
 from collector.api.paths import PathsApi
 from collector.api.routes import api_routes
@@ -23,8 +26,10 @@ from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
 from collector.ingest import Ingest
+from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
+from collector.live_advice import LiveAdvice
 from collector.logs import AccessLogger
 from collector.problem import ProblemError, error_response
 from collector.questions import Questions
@@ -36,6 +41,8 @@ from collector.web import Pages
 LOG = logging.getLogger("collector.app")
 
 JUDGE_SECONDS = 60.0
+ADVISE_SECONDS = 600.0
+"""Facts and settings change rarely, and every rule looks at a day."""
 EXPIRE_SECONDS = 3600.0
 SHUTDOWN_SECONDS = 5.0
 SMALL_BODY_BYTES = 4096
@@ -55,6 +62,7 @@ class Parts:
     database: Database
     fleet: LiveFleet
     standing: LiveStanding
+    advice: LiveAdvice
     leases: LeaseDesk
     application: web.Application
 
@@ -104,7 +112,8 @@ def assemble(config: CollectorConfig) -> Parts:
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
-    standing = LiveStanding(database, fleet, time.time)
+    zone = ZoneInfo(config.budget.time_zone)
+    standing = LiveStanding(database, fleet, time.time, zone)
     ingest = Ingest(
         database,
         fleet.assignment,
@@ -112,27 +121,31 @@ def assemble(config: CollectorConfig) -> Parts:
         decompressed_bytes=config.limits.decompressed_bytes,
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
-    exporter = Exporter(database, fleet, standing, ingest, leases)
+    advice = LiveAdvice(database, fleet, time.time)
+    exporter = Exporter(database, fleet, standing, ingest, leases, advice)
     questions = Questions(database)
-    pages = Pages(questions, fleet, standing)
+    pages = Pages(questions, fleet, standing, advice)
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     application.add_routes(
         [
             *exporter.routes(),
             *pages.routes(),
+            *Joining(config.enroll).routes(),
             *_health(fleet, standing),
             *api_routes(
                 [
                     *ingest.operations(),
                     *leases.operations(),
+                    *BudgetApi(questions, fleet, zone).operations(),
                     *MaintenanceApi(database, fleet).operations(),
                     *PathsApi(questions, fleet).operations(),
+                    *FindingsApi(advice).operations(),
                     *Discovery(fleet).operations(),
                 ]
             ),
         ]
     )
-    return Parts(database, fleet, standing, leases, application)
+    return Parts(database, fleet, standing, advice, leases, application)
 
 
 async def _listen(runner: web.AppRunner, server: Server) -> list[str]:
@@ -152,13 +165,21 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
         await parts.database.roll_up_due()
         await parts.standing.refresh()
 
+    async def advise() -> None:
+        await parts.advice.refresh()
+
     async def expire() -> None:
         await parts.database.delete_expired()
 
     async def pulse() -> None:
         systemd.notify("WATCHDOG=1")
 
-    work = [_every(JUDGE_SECONDS, judge), _every(EXPIRE_SECONDS, expire), parts.leases.run()]
+    work = [
+        _every(JUDGE_SECONDS, judge),
+        _every(ADVISE_SECONDS, advise),
+        _every(EXPIRE_SECONDS, expire),
+        parts.leases.run(),
+    ]
     seconds = systemd.watchdog_seconds()
     return work if seconds is None else [*work, _every(seconds, pulse)]
 

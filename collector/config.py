@@ -1,5 +1,6 @@
 """collector.toml: what the collector itself needs to run. The fleet it judges is in fleet.toml (fleet.py)."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -7,10 +8,12 @@ import msgspec
 
 from agent.wire.assignment import Port
 from agent.wire.settings import ConfigError, decode_toml
+from collector.period import zone_named
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36500)]
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("logfmt", "json")
+_URL = re.compile(r"https?://[A-Za-z0-9.:_\[\]-]+(/[A-Za-z0-9._~/-]*)?")
 BodyBytes = Annotated[int, msgspec.Meta(ge=1024, le=2**30)]
 
 
@@ -52,6 +55,22 @@ class FleetFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     path: str = "fleet.toml"
 
 
+class Enroll(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What `enroll` hands to new servers. url: where agents reach this collector, whatever stands in between.
+
+    ca_file: the authority that agents are to trust for it, and no other; none where the certificate is publicly trusted.
+    packages: directory with the agent's Debian packages, for servers that have none yet.
+    """
+
+    url: str | None = None
+    ca_file: str | None = None
+    packages: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not _URL.fullmatch(self.url):
+            raise ValueError(f"url is https://HOST[:PORT][/PATH], not {self.url!r}")
+
+
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Bounds of a posted batch: as it arrives, and after decompression."""
 
@@ -61,6 +80,15 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def __post_init__(self) -> None:
         if self.decompressed_bytes < self.body_bytes:
             raise ValueError("decompressed_bytes must be at least body_bytes")
+
+
+class Budget(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Error budgets. time_zone: IANA name, of the calendar month on pages and /metrics."""
+
+    time_zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        zone_named(self.time_zone)
 
 
 class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -82,7 +110,9 @@ class CollectorConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     server: Server = Server()
     store: Store = Store()
     fleet: FleetFile = FleetFile()
+    enroll: Enroll = Enroll()
     limits: Limits = Limits()
+    budget: Budget = Budget()
     log: Log = Log()
 
 
@@ -107,6 +137,11 @@ def read_config(path: Path) -> CollectorConfig:
         ),
         store=replace(config.store, path=absolute(config.store.path)),
         fleet=replace(config.fleet, path=absolute(config.fleet.path)),
+        enroll=replace(
+            config.enroll,
+            ca_file=absolute(config.enroll.ca_file),
+            packages=absolute(config.enroll.packages),
+        ),
     )
 
 

@@ -14,20 +14,16 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from agent import __version__
+from collector.budget_exposition import path_labels, render_budgets
 from collector.ingest import Ingest
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding, Snapshot
+from collector.live_advice import LiveAdvice
 from collector.standing import PathStanding
 from collector.store.database import Database
 from collector.store.writer import StoreFullError
 
 OPENMETRICS_END = b"# EOF\n"
-
-
-def _budget_remaining(row: PathStanding) -> float | None:
-    if row.sla_class is None or row.over_limit is None:
-        return None
-    return 1 - row.over_limit / (row.proof.samples * (1 - row.sla_class.objective))
 
 
 PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...] = (
@@ -46,11 +42,6 @@ PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...]
     ("samples", "Round trips measured.", lambda row: row.samples),
     ("judged", "Round trips compared with a limit.", lambda row: row.proof.samples),
     ("over_limit", "Of these, the ones above it.", lambda row: row.over_limit),
-    (
-        "budget_remaining_ratio",
-        "Share of the allowed misses that is left; below 0 overdrawn.",
-        _budget_remaining,
-    ),
     ("loss_ratio", "Probes lost divided by probes answered or lost.", lambda row: row.loss_ratio),
     ("availability_ratio", "Minutes with an answer divided by minutes probed.", lambda row: row.availability),
     (
@@ -65,7 +56,7 @@ PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...]
 def render_paths(snapshot: Snapshot) -> bytes:
     """Every lightfloor_sla_ family as exposition text."""
     rows = list(_one_clock(snapshot.standing.rows))
-    labels = [_labels(row) for row in rows]
+    labels = [path_labels(row) for row in rows]
     lines: list[str] = []
     for suffix, text, value in PATH_GAUGES:
         name = f"lightfloor_sla_{suffix}"
@@ -81,6 +72,7 @@ def render_paths(snapshot: Snapshot) -> bytes:
     lines.extend(
         f'{name}{{{own},verdict="{row.verdict}"}} 1\n' for own, row in zip(labels, rows, strict=True)
     )
+    lines.append(render_budgets(snapshot.budgets))
     return "".join(lines).encode()
 
 
@@ -94,11 +86,6 @@ def _one_clock(rows: Iterable[PathStanding]) -> Iterator[PathStanding]:
     return iter(best.values())
 
 
-def _labels(row: PathStanding) -> str:
-    """Names are those of the wire (series.Name): none of their characters needs escaping."""
-    return f'source="{row.source}",destination="{row.destination}",probe="{row.probe}",family="{row.family}"'
-
-
 class Exporter:
     """GET /metrics. Everything is rendered in a thread; path families once for each new judgement."""
 
@@ -109,10 +96,11 @@ class Exporter:
         standing: LiveStanding,
         ingest: Ingest,
         leases: LeaseDesk,
+        advice: LiveAdvice,
     ) -> None:
         self._standing = standing
         self._registry = CollectorRegistry()
-        self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases))
+        self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases, advice))
         ProcessCollector(registry=self._registry)
         self._rendered: tuple[Snapshot, bytes] | None = None
 
@@ -157,9 +145,11 @@ class _OwnMetrics:
         standing: LiveStanding,
         ingest: Ingest,
         leases: LeaseDesk,
+        advice: LiveAdvice,
     ) -> None:
         self._database, self._fleet, self._standing, self._ingest = database, fleet, standing, ingest
         self._leases = leases
+        self._advice = advice
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily("lightfloor_build_info", "1, with the version.", labels=["version"])
@@ -170,6 +160,7 @@ class _OwnMetrics:
         yield from self._of_leases()
         yield from self._of_store()
         yield from self._of_standing()
+        yield from self._of_advice()
         yield _gauge(
             "lightfloor_config_last_reload_successful",
             "1 when the fleet file in force is the one on disk as last read.",
@@ -216,6 +207,23 @@ class _OwnMetrics:
             limit.add_metric([node, "month"], budget.month_bytes)
         yield used
         yield limit
+
+    def _of_advice(self) -> Iterator[Metric]:
+        snapshot = self._advice.latest
+        if snapshot is None:
+            return
+        active = GaugeMetricFamily(
+            "lightfloor_finding_active",
+            "1 for each finding that stands; others are absent.",
+            labels=["node", "rule", "severity"],
+        )
+        for finding in snapshot.findings:
+            active.add_metric([finding.node, finding.id, finding.severity.value], 1)
+        yield active
+        yield _gauge(
+            "lightfloor_advice_computed_timestamp_seconds", "When advice was last made.", snapshot.wall_s
+        )
+        yield _gauge("lightfloor_advice_computing_seconds", "How long that took.", snapshot.took_seconds)
 
     def _of_ingest(self) -> Iterator[Metric]:
         counters = self._ingest.counters

@@ -79,13 +79,13 @@ class Fleet:
     def pairs(self) -> dict[tuple[str, str], tuple[ProbeSpec, ...]]:
         """(source, destination) → probes, for each pair that has an address family in common."""
         wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return {pair: probes for pair, probes in wanted.items() if self._families(*pair)}
+        return {pair: probes for pair, probes in wanted.items() if self.families(*pair)}
 
     @cached_property
     def pairs_without_family(self) -> list[tuple[str, str]]:
         """Pairs a group names that cannot be measured: one end has IPv4 only, the other IPv6 only."""
         wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return [pair for pair in wanted if not self._families(*pair)]
+        return [pair for pair in wanted if not self.families(*pair)]
 
     def path(self, source: str, destination: str, at: datetime) -> FleetPath:
         """One path as judged at that time; its probes are empty where no group measures it. Raises KeyError."""
@@ -94,7 +94,7 @@ class Fleet:
             source=a,
             destination=b,
             probes=self.pairs.get((source, destination), ()),
-            families=self._families(source, destination),
+            families=self.families(source, destination),
             floor=self.floor(source, destination),
             sla=self.sla(source, destination, at),
         )
@@ -144,7 +144,8 @@ class Fleet:
             node=self.nodes[node].name, peers=peers, max_probes_per_second=self.document.max_probes_per_second
         )
 
-    def _families(self, source: str, destination: str) -> tuple[Family, ...]:
+    def families(self, source: str, destination: str) -> tuple[Family, ...]:
+        """Address families that both nodes have. Raises KeyError for an unknown name."""
         return tuple(sorted(self.nodes[source].families & self.nodes[destination].families))
 
     def _end(self, name: str) -> End:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from agent.wire.assignment import Assignment
 from agent.wire.settings import ConfigError
+from collector.budget import PathBudget
+from collector.budgets import budgets_now
 from collector.fleet import Fleet, read_fleet
 from collector.period import trailing
 from collector.standing import Standing, standing_of_period
@@ -61,16 +64,23 @@ class Snapshot:
     wall_s: int
     took_seconds: float
     standing: Standing
+    budgets: tuple[PathBudget, ...]
     nodes: tuple[NodeStatus, ...]
     oldest_due_s: int | None
 
 
 class LiveStanding:
-    """The last 24 hours of every path, judged anew at an interval; pages and metrics read the latest."""
+    """The last 24 hours and the budgets of every path, judged anew at an interval; pages and metrics read the latest.
 
-    def __init__(self, database: Database, fleet: LiveFleet, wall_s: Callable[[], float]) -> None:
+    zone: of the budgets' calendar month.
+    """
+
+    def __init__(
+        self, database: Database, fleet: LiveFleet, wall_s: Callable[[], float], zone: ZoneInfo
+    ) -> None:
         self._database = database
         self._fleet = fleet
+        self._zone = zone
         self._wall_s = wall_s
         self.latest: Snapshot | None = None
 
@@ -81,6 +91,9 @@ class LiveStanding:
         began = time.monotonic()
         period = trailing(now_s // MINUTE_S * MINUTE_S)
         standing = await self._database.read(lambda connection: standing_of_period(connection, fleet, period))
+        budgets = await self._database.read(
+            lambda connection: budgets_now(connection, fleet, now_s, self._zone)
+        )
         nodes = await self._database.read(node_statuses)
         due_s = await self._database.read(lambda connection: oldest_due_s(connection, now_s))
-        self.latest = Snapshot(now_s, time.monotonic() - began, standing, tuple(nodes), due_s)
+        self.latest = Snapshot(now_s, time.monotonic() - began, standing, budgets, tuple(nodes), due_s)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from collector.store.schema import DAY_S, HOUR_S, MINUTE_S
 from collector.store.tiers import Period
@@ -55,6 +56,14 @@ def parse_period(
 def trailing(end_s: int, seconds: int = DEFAULT_SECONDS) -> Period:
     """The time up to end_s, from the whole hour before: its start then needs no minute rows."""
     return Period(max(0, (end_s - seconds) // HOUR_S * HOUR_S), max(end_s, 1))
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA time zone. Raises ValueError that says what would be right."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone; Asia/Shanghai, Europe/Berlin or UTC is") from None
 
 
 def utc(time_s: int) -> str:

@@ -126,7 +126,7 @@ def run_both(port: int, seconds: float) -> int:
     try:
         wait_for(f"http://127.0.0.1:{port}/-/healthy", programs[0])
         token = subprocess.run(
-            [sys.executable, "-m", "collector", "enroll", "here", "--token-only", "--config.file", collector_toml],
+            [sys.executable, "-m", "collector", "enroll", "here", "--rotate", "--token-only", "--config.file", collector_toml],
             check=True, capture_output=True,
         ).stdout  # fmt: skip
         with os.fdopen(os.open(HOME / "token", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

@@ -78,8 +78,8 @@ RULES = (
 HOMES = {
     "subprocess": ("agent.net.process",),
     "aiohttp": (
-        "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases",
-        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.exporter", "collector.app", "collector.logs",
+        "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases", "agent.selftest.link",
+        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.joining.routes", "collector.exporter", "collector.app", "collector.logs",
     ),
     "prometheus_client": ("agent.exporter", "agent.app", "collector.exporter", "collector.app"),
     "socket": ("agent.net", "collector.systemd"),

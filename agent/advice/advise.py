@@ -28,9 +28,13 @@ class Advice:
     undecided: tuple[Undecided, ...]
 
 
-def advise(evidence: Evidence, rules: Iterable[Rule] = RULES) -> Advice:
-    """Every rule's outcome on this evidence, guarded and settled. Pure: the same evidence gives the same advice."""
-    findings: list[Finding] = []
+def advise(evidence: Evidence, rules: Iterable[Rule] = RULES, also: Iterable[Finding] = ()) -> Advice:
+    """Every rule's outcome on this evidence, guarded and settled. Pure: the same evidence gives the same advice.
+
+    also: findings on the node that come from elsewhere (the fleet's view), settled with the rules'; of equally grave ones
+    their values stand.
+    """
+    findings = [guard(each, evidence) for each in also]
     undecided: list[Undecided] = []
     for rule in rules:
         try:

@@ -50,19 +50,26 @@ class Rule:
 
 def finding(node: str, rule: Rule, found: Found) -> Finding:
     """The finding in words. Raises KeyError when a check forgot a figure."""
+    return worded(node, rule.id, rule.knowledge, found, preference=rule.preference)
+
+
+def worded(
+    node: str, rule_id: str, knowledge: Knowledge, found: Found, *, preference: bool = False
+) -> Finding:
+    """The same for a finding of no host's rule: what only the whole fleet shows. Raises KeyError likewise."""
     chinese = {**found.figures, **(found.figures_zh or {})}
     return Finding(
-        id=rule.id,
+        id=rule_id,
         node=node,
         severity=found.severity,
         confidence=found.confidence,
         evidence=found.evidence,
-        words={"en": _filled(rule.knowledge.en, found.figures), "zh": _filled(rule.knowledge.zh, chinese)},
+        words={"en": _filled(knowledge.en, found.figures), "zh": _filled(knowledge.zh, chinese)},
         steps=found.steps,
-        source=rule.knowledge.source,
-        further=rule.knowledge.further,
-        preference=rule.preference,
-        subjects=found.subjects,
+        source=knowledge.source,
+        further=knowledge.further,
+        preference=preference,
+        subjects=tuple(dict.fromkeys(found.subjects)),
     )
 
 

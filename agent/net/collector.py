@@ -2,6 +2,9 @@
 
 import socket
 import ssl
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import aiohttp
@@ -12,6 +15,16 @@ from agent.net.resolve import getaddrinfo
 from agent.wire.lease import LeaseAnswer, LeaseReport
 
 _MAX_ASSIGNMENT_BYTES = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One answer to GET /v1/assignment, whatever it is. date_s: the collector's clock, seconds since the epoch."""
+
+    status: int
+    body: bytes
+    date_s: float | None
+    took_seconds: float
 
 
 class Collector:
@@ -59,6 +72,17 @@ class Collector:
                 raise ValueError(f"the collector answered {response.status} to GET /v1/assignment")
             return await _whole_body(response), response.headers.get("ETag")
 
+    async def glance(self) -> Glance:
+        """What the collector says to this node's token. Raises OSError, TimeoutError, ValueError for too long an answer."""
+        began = time.monotonic()
+        async with self._session.get(
+            f"{self._base}/v1/assignment", headers=self._authorization(), allow_redirects=False
+        ) as response:
+            body = await _whole_body(response)
+            return Glance(
+                response.status, body, _seconds(response.headers.get("Date")), time.monotonic() - began
+            )
+
     async def get_lease(self, wait_seconds: float) -> LeaseAnswer:
         """This node's part in a bandwidth test, or none after wait_seconds at the latest.
 
@@ -101,6 +125,14 @@ class Collector:
     def _authorization(self) -> dict[str, str]:
         token = self._token_file.read_text(encoding="ascii").strip()
         return {"Authorization": f"Bearer {token}"}
+
+
+def _seconds(date: str | None) -> float | None:
+    """An HTTP date (RFC 9110 section 5.6.7) in seconds since the epoch; None for none or nonsense."""
+    try:
+        return None if date is None else parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 async def _whole_body(response: aiohttp.ClientResponse) -> bytes:

@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from agent.kernel.parse_error import ParseError
@@ -88,6 +89,28 @@ def await_rx_stamps() -> None:
                 time.sleep(_STAMP_TRY_SECONDS)
         except OSError:
             return  # without a loopback interface the first answers may come unstamped, and are INVALID
+
+
+def loopback_stamps() -> tuple[bool, bool]:
+    """Whether this kernel stamps what a socket sends, and what it receives: tried on the loopback interface, for 0.1 s.
+
+    Raises OSError without that interface, or where stamps cannot even be asked for.
+    """
+    sent = received = False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        switch_on(sock)
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(_STAMP_TRY_SECONDS)
+        for _ in range(_STAMP_TRIES):
+            sock.sendto(b"", sock.getsockname())
+            with suppress(TimeoutError):
+                received |= parse_arrival(sock.recvmsg(1, CONTROL_BYTES)[1])[0] is not None
+            with suppress(BlockingIOError):
+                sent |= isinstance(parse_report(sock.recvmsg(1, CONTROL_BYTES, MSG_ERRQUEUE)[1]), tuple)
+            if sent and received:
+                break
+            time.sleep(_STAMP_TRY_SECONDS)
+    return sent, received
 
 
 def report_errors(sock: socket.socket) -> None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -27,7 +26,7 @@ from collector.maintenance import (
     listed,
     listing,
 )
-from collector.period import parse_period, parse_time, utc
+from collector.period import parse_period, parse_time, utc, zone_named
 from collector.store.maintenance import (
     UnknownMaintenanceError,
     announce,
@@ -202,15 +201,13 @@ def _import(store: Path, fleet: Fleet, arguments: argparse.Namespace, now_s: int
 
 def _plan(file: Path, covered: Period, zone: str) -> Plan:
     try:
-        return read_calendar(file.read_bytes(), covered, ZoneInfo(zone))
+        return read_calendar(file.read_bytes(), covered, zone_named(zone))
     except CalendarError as error:
         raise CommandError(f"{file}: {error}") from error
     except OSError as error:
-        if error.filename != str(file):
-            raise CommandError(f"--tz {zone} is no time zone; Asia/Shanghai is one") from error
         raise CommandError(f"{file}: {error.strerror}") from error
-    except (KeyError, ValueError) as error:
-        raise CommandError(f"--tz {zone} is no time zone; Asia/Shanghai is one") from error
+    except ValueError as error:
+        raise CommandError(f"--tz: {error}") from error
 
 
 def _scoped(new: Announcement, fleet: Fleet, arguments: argparse.Namespace) -> Announcement:

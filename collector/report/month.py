@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
+from collector.period import zone_named
 from collector.store.tiers import Period
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
@@ -30,10 +30,7 @@ def parse_month(text: str, zone: str) -> Month:
     found = _MONTH.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no month; 2026-10 is")
-    try:
-        place = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{zone!r} is no time zone; Asia/Shanghai, Europe/Berlin or UTC is") from None
+    place = zone_named(zone)
     year, month = int(found[1]), int(found[2])
     start = datetime(year, month, 1, tzinfo=place)
     end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=place)

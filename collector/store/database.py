@@ -53,7 +53,7 @@ class Database:
 
     def node_of_token(self, token: str) -> str | None:
         """The node that holds this token; one look-up by key in a small table, quick enough for the event loop."""
-        return tokens.node_of_token(self._tokens, token)
+        return tokens.node_of_token(self._tokens, token, int(self._wall_s()))
 
     def operator_of_token(self, token: str) -> str | None:
         """The operator that holds this token; likewise."""

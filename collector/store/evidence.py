@@ -1,7 +1,7 @@
 """Facts and events: what a host is, and what happened once."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,26 @@ class StoredEvent:
     destination: str | None
     family: str | None
     detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFact:
+    """The latest value of one fact. value None comes with its reason; seen_s: when the node last said so."""
+
+    node: str
+    fact: Fact
+    seen_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactChange:
+    """A fact that was known and then had another value."""
+
+    node: str
+    name: str
+    time_s: int
+    before: Any
+    after: Any
 
 
 def store_facts(connection: sqlite3.Connection, node: int, facts: Iterable[Fact]) -> None:
@@ -77,6 +97,38 @@ def store_events(connection: sqlite3.Connection, node: int, events: Iterable[Eve
         )
 
 
+def load_facts(connection: sqlite3.Connection, node: str | None = None) -> Iterator[StoredFact]:
+    """The latest value of every fact, of one node or of all, in order of node and name."""
+    rows = connection.execute(
+        "SELECT node.name, fact.name, value, source, reason, changed_s, seen_s FROM node JOIN fact ON fact.node = node.id"
+        " WHERE ?1 IS NULL OR node.name = ?1 ORDER BY node.name, fact.name",
+        (node,),
+    )
+    for name, fact, value, source, reason, changed_s, seen_s in rows:
+        yield StoredFact(name, Fact(fact, msgspec.json.decode(value), source, changed_s, reason), seen_s)
+
+
+def load_fact_changes(
+    connection: sqlite3.Connection, period: Period, node: str | None = None
+) -> list[FactChange]:
+    """Facts that changed in the period, of one node or of all, oldest first.
+
+    The first value that is stored of a fact is no change, nor is a time in which it could not be read.
+    """
+    rows = connection.execute(
+        "SELECT name, fact, time_s, before, value FROM (SELECT node.name AS name, fact_change.name AS fact, time_s, value,"
+        " lag(value) OVER (PARTITION BY node, fact_change.name ORDER BY time_s) AS before"
+        " FROM fact_change JOIN node ON node.id = fact_change.node"
+        " WHERE (?1 IS NULL OR node.name = ?1) AND value <> 'null') WHERE before <> value"
+        " AND time_s >= ?2 AND time_s < ?3 ORDER BY time_s, name, fact",
+        (node, period.start_s, period.end_s),
+    )
+    return [
+        FactChange(name, fact, time_s, msgspec.json.decode(before), msgspec.json.decode(value))
+        for name, fact, time_s, before, value in rows
+    ]
+
+
 def events_of_path(
     connection: sqlite3.Connection, period: Period, source: str, destination: str, most: int = 100
 ) -> list[StoredEvent]:
@@ -90,6 +142,25 @@ def events_of_path(
         StoredEvent(node, time_s, kind, where, family, msgspec.json.decode(detail))
         for node, time_s, kind, where, family, detail in rows
     ]
+
+
+def latest_events(
+    connection: sqlite3.Connection, kind: str, period: Period
+) -> dict[tuple[str, str, str], tuple[int, StoredEvent]]:
+    """(source, destination, family) → how many events of this kind its path had in the period, and the latest."""
+    rows = connection.execute(
+        "SELECT node.name, max(time_s), destination, family, detail, count(*)"  # bare columns are of the row with the maximum
+        " FROM event JOIN node ON node.id = event.node WHERE kind = ? AND time_s >= ? AND time_s < ?"
+        " AND destination IS NOT NULL AND family IS NOT NULL GROUP BY event.node, destination, family",
+        (kind, period.start_s, period.end_s),
+    )
+    return {
+        (node, destination, family): (
+            count,
+            StoredEvent(node, time_s, kind, destination, family, msgspec.json.decode(detail)),
+        )
+        for node, time_s, destination, family, detail, count in rows
+    }
 
 
 def _bounded(value: Any, what: str) -> str:

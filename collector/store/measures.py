@@ -4,6 +4,7 @@ Few probes have any and each has few, so SQL merges them row by row; the same st
 minute and rolls minutes up.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from agent.wire.batch import Window
 from agent.wire.histogram import Histogram
 from agent.wire.series import Family
 from collector.store.buckets import decode_buckets, encode_buckets
-from collector.store.schema import MINUTE_S
+from collector.store.schema import MINUTE_S, TIER_SECONDS
 from collector.store.tiers import Period, Span
 
 COLUMNS = "start_s, series, spoiled, kind, name, value, low, high, count, sum_ns, min_ns, max_ns, histogram"
@@ -112,6 +113,59 @@ def load_measures(
                 continue
             key = MeasureKey(source_node, destination, probe, Family(family), kind, measure)
             _add(found.setdefault(key, MeasureTotals()), key.kind, row[6:-1])
+    return found
+
+
+def load_measure_sums(
+    connection: sqlite3.Connection, spans: Iterable[Span]
+) -> dict[MeasureKey, MeasureTotals]:
+    """Counters and gauges of clean minutes over these spans, in order of time; added up by SQL, because they are many."""
+    found: dict[MeasureKey, MeasureTotals] = {}
+    for span in spans:
+        table = f"{span.tier}_measure"
+        rows = connection.execute(
+            "WITH part AS (SELECT series, kind, name, sum(value) AS total, min(low) AS low, max(high) AS high,"
+            f" max(start_s) AS last_s FROM {table} WHERE start_s >= ? AND start_s < ? AND NOT spoiled"
+            " AND kind <> 'time' GROUP BY series, kind, name)"
+            " SELECT node.name, destination, probe, family, part.kind, part.name, total, latest.value, part.low, part.high"
+            f" FROM part CROSS JOIN {table} AS latest ON latest.start_s = last_s AND latest.series = part.series"
+            " AND latest.spoiled = 0 AND latest.kind = part.kind AND latest.name = part.name"
+            " JOIN series ON series.id = part.series JOIN node ON node.id = series.node",
+            (span.start_s, span.end_s),
+        )
+        for source, destination, probe, family, kind, name, total, latest, low, high in rows:
+            key = MeasureKey(source, destination, probe, Family(family), kind, name)
+            value = total if kind == "counter" else latest
+            _add(found.setdefault(key, MeasureTotals()), kind, (value, low, high, 0, 0, None, None, b""))
+    return found
+
+
+def load_measure_steps(
+    connection: sqlite3.Connection,
+    spans: Iterable[Span],
+    step_s: int,
+    path: tuple[str, str],
+    names: Iterable[str],
+) -> dict[MeasureKey, dict[int, MeasureTotals]]:
+    """These measures of clean minutes of one (source, destination), by start of each step that has any."""
+    found: dict[MeasureKey, dict[int, MeasureTotals]] = {}
+    wanted = json.dumps(sorted(names))
+    for span in spans:
+        row_s = TIER_SECONDS[span.tier]
+        rows = connection.execute(
+            "WITH RECURSIVE step(at) AS (VALUES (?1) UNION ALL SELECT at + ?2 FROM step WHERE at + ?2 < ?3)"
+            " SELECT start_s, probe, family, kind, measure.name,"
+            " value, low, high, count, sum_ns, min_ns, max_ns, histogram"
+            " FROM node JOIN series ON series.node = node.id AND destination = ?5 CROSS JOIN step"
+            f" CROSS JOIN {span.tier}_measure AS measure ON start_s = step.at AND measure.series = series.id"
+            " AND spoiled = 0 AND measure.name IN (SELECT value FROM json_each(?6))"
+            " WHERE node.name = ?4 ORDER BY start_s",
+            (span.start_s, row_s, span.end_s, *path, wanted),
+        )
+        for start_s, probe, family, kind, name, *row in rows:
+            key = MeasureKey(*path, probe, Family(family), kind, name)
+            step = found.setdefault(key, {}).setdefault(start_s // step_s * step_s, MeasureTotals())
+            _add(step, kind, tuple(row))
     return found
 
 

@@ -17,7 +17,7 @@ class NodeStatus:
 def node_statuses(connection: sqlite3.Connection) -> list[NodeStatus]:
     """Every node that ever enrolled or sent something, by name."""
     rows = connection.execute(
-        "SELECT name, last_batch_s, last_window_s, token.node IS NOT NULL"
-        " FROM node LEFT JOIN token ON token.node = node.id ORDER BY name"
+        "SELECT name, last_batch_s, last_window_s, EXISTS (SELECT 1 FROM token WHERE token.node = node.id)"
+        " FROM node ORDER BY name"
     )
     return [NodeStatus(name, batch_s, window_s, bool(enrolled)) for name, batch_s, window_s, enrolled in rows]

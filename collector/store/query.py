@@ -41,7 +41,7 @@ def load(
     try:
         held = coverage(connection)
         period = widen(period, held)
-        names = _series_names(connection, path)
+        names = series_names(connection, path)
         merged = merge_rows(
             _rows_without_cuts(connection, period, held, names, cuts_of, scan=path is None),
             lambda _, series, spoiled: series * 2 + spoiled,
@@ -78,23 +78,29 @@ def _rows_without_cuts(
 
 
 def load_steps(
-    connection: sqlite3.Connection, period: Period, step_s: int, source: str, destination: str
+    connection: sqlite3.Connection,
+    period: Period,
+    step_s: int,
+    source: str,
+    destination: str,
+    cuts: Sequence[Period] = (),
 ) -> tuple[Period, dict[SeriesKey, dict[int, SeriesTotals]]]:
     """One path's series over time: by start of each step that has rows. step_s: a whole number of minutes.
 
-    The period is widened to whole steps; a step shorter than the rows that are left shows at the row's start.
+    cuts: what of it is left out. The period is widened to whole steps; a step shorter than the rows that are left shows at the row's start.
     """
     connection.execute("BEGIN")
     try:
         held = coverage(connection)
         period = widen(Period(period.start_s // step_s * step_s, -(-period.end_s // step_s) * step_s), held)
-        names = _series_names(connection, (source, destination))
+        names = series_names(connection, (source, destination))
         first_s = period.start_s
 
         def group_of(start: Ints, series: Ints, spoiled: Ints) -> Ints:
             return ((start - first_s) // step_s * MOST_SERIES + series) * 2 + spoiled
 
-        merged = merge_rows(_rows(connection, plan_steps(period, held, step_s), sorted(names)), group_of)
+        spans = [span for part in without(period, cuts, held) for span in plan_steps(part, held, step_s)]
+        merged = merge_rows(_rows(connection, spans, sorted(names)), group_of)
     finally:
         connection.execute("COMMIT")
     steps: dict[SeriesKey, dict[int, SeriesTotals]] = {name: {} for name in names.values()}
@@ -106,6 +112,13 @@ def load_steps(
         else:
             here.clean = totals
     return period, steps
+
+
+def measured_paths(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Every (source, destination) that some series was ever stored for, in order."""
+    return connection.execute(
+        "SELECT DISTINCT node.name, destination FROM series JOIN node ON node.id = series.node ORDER BY 1, 2"
+    ).fetchall()
 
 
 def _rows(
@@ -130,9 +143,7 @@ def _rows(
             yield rows
 
 
-def _series_names(
-    connection: sqlite3.Connection, path: tuple[str, str] | None = None
-) -> dict[int, SeriesKey]:
+def series_names(connection: sqlite3.Connection, path: tuple[str, str] | None = None) -> dict[int, SeriesKey]:
     """Series by id: all, or those of one (source, destination)."""
     source, destination = path or (None, None)
     rows = connection.execute(

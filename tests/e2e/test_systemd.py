@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from lab.machine import Machine, machine, missing_for_a_machine
-from packages import build
 
 MISSING = missing_for_a_machine()
 pytestmark = [
@@ -62,11 +62,9 @@ def until(what: Callable[[], object], seconds: float = 30) -> None:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    packages = tmp_path_factory.mktemp("packages")
-    built = [build(name, packages) for name in ("agent", "collector")]
+def host(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[Machine]:
     with machine(tmp_path_factory.mktemp("machine")) as booted:
-        for package in built:
+        for package in packages.iterdir():
             target = booted.root / "root" / package.name
             target.write_bytes(package.read_bytes())
             booted.run("dpkg", "-i", f"/root/{package.name}", timeout=120)
@@ -219,3 +217,37 @@ def test_what_a_purge_leaves(running):
     ]
     assert [path for path in left if (running.root / path).exists()] == []
     assert COLLECTOR not in (running.root / "etc/passwd").read_text()
+
+
+def test_one_line_joins_a_machine_that_has_no_package(host):
+    """The printed line alone installs the agent from the collector, configures and starts it; its windows arrive."""
+    agent, collector = sorted(path.name for path in (host.root / "root").glob("lightfloor-*.deb"))
+    host.run("dpkg", "--purge", AGENT)
+    host.run("dpkg", "-i", f"/root/{collector}", timeout=120)
+    configuration = host.root / "etc/lightfloor"
+    authority = trustme.CA()
+    served = authority.issue_cert("localhost")
+    authority.cert_pem.write_to_path(configuration / "ca.pem.of-collector")
+    served.private_key_and_cert_chain_pem.write_to_path(configuration / "cert.pem")
+    (configuration / "fleet.toml").write_text(FLEET_TOML)
+    (configuration / "collector.toml").write_text(
+        '[server]\ntls_cert = "cert.pem"\ntls_key = "cert.pem"\n[fleet]\npath = "fleet.toml"\n'
+        '[enroll]\nurl = "https://localhost:10990"\nca_file = "ca.pem.of-collector"\npackages = "/srv/packages"\n'
+        f'[store]\npath = "/var/lib/{COLLECTOR}/collector.db"\n'
+    )
+    for name in ("cert.pem", "ca.pem.of-collector"):
+        host.run("chown", COLLECTOR, f"/etc/lightfloor/{name}")
+    host.run("install", "-D", "-m", "644", f"/root/{agent}", f"/srv/packages/{agent}")
+    host.run("systemctl", "start", COLLECTOR)
+    line = as_collector(host, "enroll", NODE).stdout
+    assert host.run("sh", "-c", line, timeout=120).stdout.endswith("two minutes\n")
+    assert host.unit(AGENT, "ActiveState") == "active"
+    until(lambda: 'probe="tcp",family="ipv4",outcome="ok"' in metrics(host))
+    host.run("systemctl", "stop", AGENT)  # the minute that is open is sent at the end
+    until(lambda: NODE in delivered(host))
+
+
+def delivered(host: Machine) -> list[str]:
+    """The nodes that have sent a batch."""
+    rows = json.loads(as_collector(host, "enroll", "--list", "--json").stdout)
+    return [row["node"] for row in rows if row["last_batch"]]

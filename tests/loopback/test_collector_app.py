@@ -176,10 +176,21 @@ async def test_metrics_parse_in_both_formats_and_say_how_each_path_stands(tmp_pa
             verdicts = [sample.labels["verdict"] for sample in found["lightfloor_sla_verdict"].samples]
             assert sorted(verdicts) == ["FAIL"] + ["NO_DATA"] * 4 + ["PASS"]
             budget = {
-                sample.labels["destination"]: sample.value
+                (sample.labels["destination"], sample.labels["period"]): sample.value
                 for sample in found["lightfloor_sla_budget_remaining_ratio"].samples
             }
-            assert budget == {"fra": 1.0, "nyc": pytest.approx(-99)}
+            left = {"fra": 1.0, "nyc": pytest.approx(-99)}
+            assert budget == {(name, period): left[name] for name in left for period in ("30d", "month")}
+            rates = {
+                (sample.labels["destination"], sample.labels["window"]): sample.value
+                for sample in found["lightfloor_sla_burn_rate"].samples
+            }
+            assert (rates["fra", "1h"], rates["nyc", "3d"]) == (0.0, pytest.approx(100))
+            burning = {s.labels["destination"]: s.value for s in found["lightfloor_sla_burning"].samples}
+            assert burning == {"fra": 0.0, "nyc": 1.0}
+            silent = {(*s.labels.values(),)[:2]: s.value for s in found["lightfloor_sla_silent"].samples}
+            assert [pair for pair, value in silent.items() if not value] == [("ams", "fra"), ("ams", "nyc")]
+            assert len(silent) == 6
         assert "process_resident_memory_bytes" in families
         assert families["lightfloor_store_writable"].samples[0].value == 1
         assert families["lightfloor_node_last_batch_timestamp_seconds"].samples[0].value == NOW

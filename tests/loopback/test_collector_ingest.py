@@ -255,7 +255,7 @@ async def test_one_node_cannot_take_every_place(tmp_path, monkeypatch):
 
 
 async def test_a_revoked_token_stops_at_once_and_a_new_one_works_at_once(tmp_path):
-    """enroll and --revoke need no restart of the server."""
+    """enroll and revoke need no restart of the server."""
     async with running(tmp_path) as collector:
         other = sqlite3.connect(collector.database.path, isolation_level=None, timeout=5)
         new = tokens.enroll(other, "ams", NOW)

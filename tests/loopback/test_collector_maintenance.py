@@ -115,7 +115,11 @@ def test_a_calendar_is_taken_in_and_again_without_a_change(ask, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "zone", "line"),
-    [(b"nonsense", "UTC", "no iCalendar file"), (b"", "Moon", "--tz Moon"), (None, "UTC", "No such file")],
+    [
+        (b"nonsense", "UTC", "no iCalendar file"),
+        (b"", "Moon", "--tz: 'Moon' is no time zone"),
+        (None, "UTC", "No such file"),
+    ],
 )
 def test_a_bad_file_is_one_clear_line(ask, tmp_path, content, zone, line):
     """Its name first."""

@@ -1,3 +1,4 @@
+import json
 import os
 import random
 import signal
@@ -231,16 +232,23 @@ def test_the_store_can_be_read_and_enrolled_into_while_it_is_served(tmp_path):
     enrolled = command("enroll", "ams")
     assert enrolled.returncode == 0
     assert 'node = "ams"' in enrolled.stdout
-    token = command("enroll", "ams", "--token-only").stdout.strip()
+    again = command("enroll", "ams")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "--rotate" in again.stderr
+    token = command("enroll", "ams", "--rotate", "--overlap-hours", "0", "--token-only").stdout.strip()
     assert token not in enrolled.stdout
+    listed = json.loads(command("enroll", "--list", "--json").stdout)
+    assert [(row["node"], row["since"] is None, row["until"]) for row in listed] == [
+        ("ams", False, None), ("fra", True, None), ("nyc", True, None)
+    ]  # fmt: skip
     each = batch([window(start_s=NOW - 3600, values_ns=[7 * MS], limit_ns=12 * MS)])
     assert post(collector.url, token, each)[0] == 200
     table = command("sla", "--from", "-3h").stdout
     assert "NOT_PROVEN" in table
     assert "7.000" in table
-    assert command("enroll", "ams", "--revoke").returncode == 0
+    assert command("revoke", "ams").returncode == 0
     assert post(collector.url, token, each)[0] == 401
-    assert command("enroll", "ams", "--revoke").returncode == 1
+    assert command("revoke", "ams").returncode == 1
     unknown = command("enroll", "paris")
     assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
     assert "known: ams, fra, nyc" in unknown.stderr

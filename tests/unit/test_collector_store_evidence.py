@@ -3,7 +3,7 @@ import pytest
 from agent.wire.batch import Event, Fact
 from agent.wire.series import Family
 from collector.store.batches import BatchRefusedError, BatchStore
-from collector.store.evidence import events_of_path
+from collector.store.evidence import FactChange, events_of_path, load_fact_changes, load_facts
 from collector.store.schema import open_writer
 from collector.store.tiers import Period
 from tests.batches import DAY, batch
@@ -36,6 +36,39 @@ def test_facts_keep_their_latest_value_and_each_change(connection):
         (NOW, '"cubic"'),
         (NOW + 120, "null"),
     ]
+
+
+def test_a_change_is_a_known_value_after_another_known_value(connection):
+    """The first value is no change, a time of not being readable is none either, and the value before it counts."""
+    sink = BatchStore()
+    for sequence, value in enumerate(["cubic", "cubic", None, "bbr", None, "bbr"]):
+        fact = Fact(
+            "tcp_congestion_control", value, "sysctl", NOW + 60 * sequence, "x" if value is None else None
+        )
+        sink.store(connection, batch(facts=[fact], sequence=sequence), NOW)
+    whole = Period(DAY, NOW + 3600)
+    expected = [FactChange("ams", "tcp_congestion_control", NOW + 180, "cubic", "bbr")]
+    assert load_fact_changes(connection, whole) == expected
+    assert load_fact_changes(connection, whole, "ams") == expected
+    assert load_fact_changes(connection, whole, "fra") == []
+    assert load_fact_changes(connection, Period(DAY, NOW + 180)) == []
+
+
+def test_facts_come_back_with_their_source_and_both_times(connection):
+    """The latest value of each, since when it has been so, and when it was last seen; of one node or of all."""
+    sink = BatchStore()
+    for sequence, time_s in enumerate((NOW, NOW + 60)):
+        sink.store(
+            connection, batch(facts=[Fact("cpu.count", 2, "proc/cpuinfo", time_s)], sequence=sequence), NOW
+        )
+    sink.store(
+        connection, batch(node="fra", facts=[Fact("cpu.count", None, "proc/cpuinfo", NOW, "absent")]), NOW
+    )
+    found = {stored.node: stored for stored in load_facts(connection)}
+    assert found["ams"].fact == Fact("cpu.count", 2, "proc/cpuinfo", NOW)
+    assert found["ams"].seen_s == NOW + 60
+    assert (found["fra"].fact.value, found["fra"].fact.reason) == (None, "absent")
+    assert [stored.node for stored in load_facts(connection, "fra")] == ["fra"]
 
 
 def test_an_events_detail_comes_back_as_it_was_sent(connection):

@@ -83,7 +83,7 @@ def test_operators_and_nodes_do_not_share_tokens(store):
     node = enroll(store, "ams", 1)
     first = admit(store, "ada", 1)
     assert (operator_of_token(store, first), operator_of_token(store, node)) == ("ada", None)
-    assert node_of_token(store, first) is None
+    assert node_of_token(store, first, 3) is None
     second = admit(store, "ada", 2)
     assert (operator_of_token(store, first), operator_of_token(store, second)) == (None, "ada")
     assert (dismiss(store, "ada"), dismiss(store, "ada")) == (True, False)

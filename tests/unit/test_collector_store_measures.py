@@ -4,10 +4,10 @@ from agent.wire.histogram import Histogram
 from agent.wire.series import Family
 from collector.store import rollup
 from collector.store.batches import BatchRefusedError, BatchStore
-from collector.store.measures import MeasureKey, load_measures
+from collector.store.measures import MeasureKey, load_measure_steps, load_measures
 from collector.store.query import coverage
-from collector.store.schema import DAY_S, open_writer
-from collector.store.tiers import Period, plan
+from collector.store.schema import DAY_S, HOUR_S, open_writer
+from collector.store.tiers import Period, plan, plan_steps
 from tests.batches import DAY, MS, batch, series, window
 
 PERIOD = Period(DAY, DAY + DAY_S)
@@ -84,3 +84,27 @@ def test_a_window_with_too_many_measures_is_refused(connection):
     here.gauges = {f"g{i}": 1.0 for i in range(65)}
     with pytest.raises(BatchRefusedError, match="more than 64 measures"):
         BatchStore().store(connection, batch([here]), DAY + 60)
+
+
+def test_measures_by_hour_are_of_one_path_and_say_the_same_before_and_after_merging(connection):
+    """Hours add their minutes up; other paths, other names and spoiled minutes stay out."""
+    spoiled = measured(DAY + 660, 1500, [], 100)
+    spoiled.quality = {"steal_ratio": 0.5}
+    elsewhere = measured(DAY + 600, 1500, [], 50)
+    elsewhere.series = series(destination="lon", probe="mtu")
+    windows = [
+        measured(DAY + 600, 1500, [], 1),
+        measured(DAY + 720, 1400, [], 2),
+        measured(DAY + 7200, 1500, [], 4),
+    ]
+    BatchStore().store(connection, batch([*windows, spoiled, elsewhere]), DAY + 9000)
+    answers = []
+    for _ in range(2):
+        spans = plan_steps(PERIOD, coverage(connection), HOUR_S)
+        found = load_measure_steps(connection, spans, HOUR_S, ("ams", "fra"), ["reordered"])
+        answers.append(
+            {key.name: {at: totals.value for at, totals in hours.items()} for key, hours in found.items()}
+        )
+        for unit in rollup.due_units(connection, DAY + 2 * DAY_S):
+            rollup.roll_up(connection, unit)
+    assert answers == [{"reordered": {DAY: 3.0, DAY + 7200: 4.0}}] * 2

@@ -62,7 +62,7 @@ MTU_PROBING = Knowledge(
 )
 OVERLAY_MTU = Knowledge(
     Words(
-        title="Overlay MTU does not fit: {reasons}",
+        title="Overlay MTU does not fit: {first}",
         what="{reasons}.",
         why="A packet too large for the underlay is fragmented or dropped after encapsulation, {bytes} bytes at stake; inner"
         " connections then hang or retransmit.",
@@ -71,7 +71,7 @@ OVERLAY_MTU = Knowledge(
         unless="the underlay's MTU is about to be raised",
     ),
     Words(
-        title="隧道（overlay）MTU 不匹配：{reasons}",
+        title="隧道（overlay）MTU 不匹配：{first}",
         what="{reasons}。",
         why="封装后超过底层 MTU 的包会被分片或丢弃（相差 {bytes} 字节）；内层连接会卡住或重传。",
         effect="每个内层包恰好装入一个外层包。",

@@ -64,10 +64,14 @@ def overlay_mtu(evidence: Evidence) -> Found | None:
         return None
     reasons = [_reason(o, *under, too_large=bool(large)) for o, under in chosen]
     figures = {
+        "first": reasons[0][0] + _more(reasons, " and {} more"),
         "reasons": "; ".join(en for en, _ in reasons),
         "bytes": max(abs(o.mtu - o.fitting(under[0])[0]) for o, under in chosen),
     }
-    chinese = {"reasons": "；".join(zh for _, zh in reasons)}
+    chinese = {
+        "first": reasons[0][1] + _more(reasons, "，另有 {} 处"),
+        "reasons": "；".join(zh for _, zh in reasons),
+    }
     observed = evidence.observed(*(o.fact for o, _ in chosen))
     observed += tuple(dict.fromkeys(_underlay_observed(evidence, under) for _, under in chosen))
     severity = Severity.WARNING if large else Severity.INFO
@@ -75,6 +79,10 @@ def overlay_mtu(evidence: Evidence) -> Found | None:
     return Found(
         severity, Confidence.HIGH, observed, figures, steps, tuple(o.what for o, _ in chosen), chinese
     )
+
+
+def _more(reasons: list[tuple[str, str]], form: str) -> str:
+    return form.format(len(reasons) - 1) if len(reasons) > 1 else ""
 
 
 def _widest(overlay: _Overlay) -> int:
