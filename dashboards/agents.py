@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ONE, GOOD_IS_ZERO, GREEN, RED, YELLOW, Query, figure, lines
-from dashboards.promql import ROUGH, rough_quantile
+from dashboards.promql import ROUGH, UNSENT, rough_quantile
 from dashboards.tables import Column, rows
 
 NODE = 'node=~"$node"'
@@ -113,7 +113,7 @@ INSTRUMENT = (
         "Scheduled probes that the host could not send: over its rate cap, without an address, or without what they need.",
         "cps",
         Query(
-            f'sum by (node, outcome) (rate(lightfloor_probe_outcomes_total{{{NODE},outcome=~"skipped|unresolved|unavailable|failed"}}[$__rate_interval]))',
+            f'sum by (node, outcome) (rate(lightfloor_probe_outcomes_total{{{NODE},outcome=~"{UNSENT}"}}[$__rate_interval]))',
             "{{node}} {{outcome}}",
         ),
         link=NODE_OF_LINE,

@@ -25,7 +25,7 @@ NOW = (
         "How the collector judges the last 24 hours of every path, for the chosen probe and family.",
         "none",
         Query(f"count by (verdict) (lightfloor_sla_verdict{{{SERIES}}} == 1)", "{{verdict}}"),
-        width=8,
+        width=24,
         words=VERDICTS,
     ),
     figure(
@@ -53,10 +53,29 @@ NOW = (
     ),
     figure(
         "Open incidents",
-        "What the collector has put together of faults that belong to one cause.",
+        "Faults that last, each put together from all paths that it spoils, with its cause; announced work is none.",
         "none",
-        Query("sum(lightfloor_incidents_open)"),
+        Query(
+            "sum(lightfloor_incidents_open) or 0 * max(lightfloor_incidents_judged_until_timestamp_seconds)"
+        ),
         thresholds=GOOD_IS_ZERO,
+    ),
+    figure(
+        "Findings",
+        "What the collector's advice has found wrong on these nodes and their paths, hints aside.",
+        "none",
+        Query(
+            'count(lightfloor_finding_active{node=~"$node",severity!="info"})'
+            " or 0 * max(lightfloor_advice_computed_timestamp_seconds)"
+        ),
+        thresholds=((None, GREEN), (1, YELLOW)),
+    ),
+    figure(
+        "Silent paths",
+        "Paths that the fleet file asks for and nobody has told anything of: no data is neither good nor bad.",
+        "none",
+        Query(f"sum(lightfloor_sla_silent{{{SERIES}}})"),
+        thresholds=((None, GREEN), (1, YELLOW)),
     ),
 )
 
@@ -94,8 +113,8 @@ def _share_over_limit(by: str) -> str:
     )
 
 
-def _of_pairs(metric: str) -> str:
-    return f"max by ({PAIR}) (lightfloor_sla_{metric}{{{SERIES}}})"
+def _of_pairs(metric: str, more: str = "") -> str:
+    return f"max by ({PAIR}) (lightfloor_sla_{metric}{{{SERIES}{more}}})"
 
 
 PATHS = (
@@ -118,9 +137,9 @@ PATHS = (
                 "Loss", "percentunit", _of_pairs("loss_ratio"), ((None, GREEN), (0.005, YELLOW), (0.05, RED))
             ),
             Column(
-                "Budget left",
+                "Budget left of 30 days",
                 "percentunit",
-                _of_pairs("budget_remaining_ratio"),
+                _of_pairs("budget_remaining_ratio", ',period="30d"'),
                 ((None, RED), (0, YELLOW), (0.25, GREEN)),
             ),
             Column(

@@ -147,6 +147,25 @@ HOST = (
 )
 
 
+FINDINGS = (
+    rows(
+        "Findings",
+        "What the collector's advice has found wrong here; its page says the evidence, the change and how to undo it.",
+        {"rule": "Rule", "severity": "Severity"},
+        (
+            Column(
+                "Stands",
+                "bool_yes_no",
+                f"max by (rule, severity) (lightfloor_finding_active{{{NODE}}})",
+            ),
+        ),
+        sort="Severity",
+        link=("Findings", "${collector}/findings"),
+        height=6,
+    ),
+)
+
+
 def _of_paths(metric: str) -> str:
     return f'max by (destination, probe, family) (lightfloor_sla_{metric}{{source="$node"}})'
 
@@ -221,6 +240,7 @@ BOARD = Board(
     (variables.provider(), variables.region(), variables.one_node()),
     (
         Row("Now", NOW),
+        Row("Advice", FINDINGS),
         Row("The host", HOST),
         Row("Paths from and to it", PATHS),
         Row("TCP and probes", TCP),

@@ -42,10 +42,10 @@ VERDICT = (
         decimals=2,
     ),
     figure(
-        "Budget left",
-        "Share of the allowed slow round trips of 24 hours that is left; below 0 it is overdrawn.",
+        "Budget left of 30 days",
+        "Share of the slow round trips allowed in the last 30 days that is left; below 0 it is overdrawn.",
         "percentunit",
-        Query(f"max(lightfloor_sla_budget_remaining_ratio{{{JUDGED}}})"),
+        Query(f'max(lightfloor_sla_budget_remaining_ratio{{{JUDGED},period="30d"}})'),
         thresholds=((None, RED), (0, YELLOW), (0.25, GREEN)),
     ),
     figure(
@@ -210,7 +210,7 @@ BOARD = Board(
         variables.family(),
     ),
     (
-        Row("The last 24 hours", VERDICT),
+        Row("As the collector judges it", VERDICT),
         Row("Round trip", ROUND_TRIP),
         Row("Each direction", DIRECTIONS),
         Row("Connections, MTU and route", TRAFFIC),

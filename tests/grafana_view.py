@@ -45,6 +45,8 @@ class View:
         for variable in document["templating"]["list"]:
             if variable["type"] == "query":
                 self._resolve(variable)
+            elif variable["type"] == "custom":
+                self.values.setdefault(variable["name"], variable["current"]["value"])
 
     def _resolve(self, variable):
         selector, label = LABEL_VALUES.fullmatch(variable["query"]["query"]).groups()

@@ -34,7 +34,7 @@ UNITS = {
 """Grafana's ids of the units in use: seconds, IEC bytes, bits/s, 0.0-1.0, counts, packets and requests a second …"""
 AS_COUNTED = {"lightfloor_bandwidth_tests_total"}
 """Counters shown as they are: a rate of a few tests a week says nothing."""
-AGREED = {"lightfloor_incidents_open"}
+AGREED = {"lightfloor_incidents_open", "lightfloor_incidents_judged_until_timestamp_seconds"}
 """Metrics that the collector will have; the queries give nothing until then."""
 
 
