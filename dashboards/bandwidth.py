@@ -49,7 +49,7 @@ LATEST = (
 
 OVER_TIME = (
     lines(
-        "Throughput to the peer",
+        "Throughput over time",
         "Latest finished iperf3 test of each path.",
         "bps",
         Query(

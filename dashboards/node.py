@@ -7,7 +7,10 @@ from dashboards.promql import VERDICTS, loss, mean
 from dashboards.tables import Column, rows
 
 NODE = 'node="$node"'
-BUSY = "sum(rate(lightfloor_host_cpu_seconds_total{" + NODE + "}[$__rate_interval]))"
+CPU_TIME = (
+    f'sum(rate(lightfloor_host_cpu_seconds_total{{{NODE},mode!~"guest|guest_nice"}}[$__rate_interval]))'
+)
+"""All of it: user and nice contain the guests' time already (proc_stat(5))."""
 PATH_OF_ROW = link_to(
     "path",
     node="${node}",
@@ -62,7 +65,7 @@ HOST = (
         "percentunit",
         Query(
             f'sum by (mode) (rate(lightfloor_host_cpu_seconds_total{{{NODE},mode!~"idle|guest|guest_nice"}}[$__rate_interval]))'
-            f" / on () group_left () {BUSY}",
+            f" / on () group_left () {CPU_TIME}",
             "{{mode}}",
         ),
         stacked=True,

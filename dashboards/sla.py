@@ -111,7 +111,7 @@ PATHS = (
 
 BUDGETS = (
     lines(
-        "Least budget left",
+        "Least budget left over time",
         "Of each provider's paths the one with least left of the period's allowance.",
         "percentunit",
         Query(_by_provider("min", "budget_remaining_ratio", PERIOD), "{{provider}}"),
