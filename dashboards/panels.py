@@ -55,30 +55,8 @@ def lines(
 
     words: for series of these names.
     """
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .unit(unit)
-        .span(width)
-        .height(height)
-        .targets([target(query, index) for index, query in enumerate(queries)])
-        .tooltip(
-            build_common.VizTooltipOptions()
-            .mode(common.TooltipDisplayMode.MULTI)
-            .sort(common.SortOrder.DESCENDING)
-        )
-        .legend(
-            build_common.VizLegendOptions()
-            .display_mode(common.LegendDisplayMode.LIST)
-            .placement(common.LegendPlacement.BOTTOM)
-            .show_legend(True)
-        )
-        .color_scheme(build_dashboard.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
-        .fill_opacity(30 if stacked else 0)
-        .show_points(common.VisibilityMode.NEVER)
-    )
+    panel = _line_panel(title, description, unit, width, height).fill_opacity(30 if stacked else 0)
+    panel.targets([target(query, index) for index, query in enumerate(queries)])
     if lowest is not None:
         panel.axis_soft_min(lowest)
     if unit == "percentunit":
@@ -177,6 +155,31 @@ def target(
     )
     made = made.instant() if instant else made.range()
     return made.format(PromQueryFormat.TABLE) if as_table else made
+
+
+def _line_panel(title: str, description: str, unit: str, width: int, height: int) -> timeseries.Panel:
+    return (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .span(width)
+        .height(height)
+        .tooltip(
+            build_common.VizTooltipOptions()
+            .mode(common.TooltipDisplayMode.MULTI)
+            .sort(common.SortOrder.DESCENDING)
+        )
+        .legend(
+            build_common.VizLegendOptions()
+            .display_mode(common.LegendDisplayMode.LIST)
+            .placement(common.LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+        .color_scheme(build_dashboard.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
+        .show_points(common.VisibilityMode.NEVER)
+    )
 
 
 def _named(text: str, colour: str) -> list[dashboard.DynamicConfigValue]:

@@ -57,18 +57,7 @@ def rows(
         .sort_by([build_common.TableSortByFieldState().display_name(sort).desc(descending)])
         .filterable(True)
     )
-    names = dict(labels)
-    for index, column in enumerate(columns):
-        names[f"Value #{ref_of(index)}" if len(columns) > 1 else "Value"] = column.title
-    if len(columns) > 1:
-        panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
-    order = {name: place for place, name in enumerate(names)}
-    panel.with_transformation(
-        dashboard.DataTransformerConfig(
-            id_val="organize",
-            options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names},
-        )
-    )
+    panel.transformations(_one_row_each(labels, columns))
     for column in columns:
         panel.override_by_name(column.title, _cells(column.unit, column.thresholds))
     for heading, texts in (words or {}).items():
@@ -104,21 +93,7 @@ def matrix(
         )
         .align(common.FieldTextAlignment.CENTER)
         .with_target(target(Query(expr), 0, instant=True, as_table=True))
-        .transformations(
-            [
-                _sorted_by(column),
-                dashboard.DataTransformerConfig(
-                    id_val="groupingToMatrix",
-                    options={
-                        "rowField": row,
-                        "columnField": column,
-                        "valueField": "Value",
-                        "emptyValue": "null",
-                    },
-                ),
-                _sorted_by(heading),
-            ]
-        )
+        .transformations(_pivoted(row, column, heading))
         .mappings([NOTHING])
         .override_by_name(
             heading,
@@ -143,6 +118,30 @@ def _table(title: str, description: str, width: int, height: int) -> table.Panel
         .no_value("")
         .min_width(80)
     )
+
+
+def _one_row_each(
+    labels: Mapping[str, str], columns: Sequence[Column]
+) -> list[dashboard.DataTransformerConfig]:
+    """The queries' tables as one, its columns in order and under their headings."""
+    names = dict(labels)
+    for index, column in enumerate(columns):
+        names[f"Value #{ref_of(index)}" if len(columns) > 1 else "Value"] = column.title
+    order = {name: place for place, name in enumerate(names)}
+    organized = dashboard.DataTransformerConfig(
+        id_val="organize",
+        options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names},
+    )
+    if len(columns) == 1:
+        return [organized]
+    return [dashboard.DataTransformerConfig(id_val="merge", options={}), organized]
+
+
+def _pivoted(row: str, column: str, heading: str) -> list[dashboard.DataTransformerConfig]:
+    """One column for each value of the label `column`; both labels in order."""
+    options = {"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"}
+    grouped = dashboard.DataTransformerConfig(id_val="groupingToMatrix", options=options)
+    return [_sorted_by(column), grouped, _sorted_by(heading)]
 
 
 def _sorted_by(field: str) -> dashboard.DataTransformerConfig:
