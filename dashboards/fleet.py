@@ -25,7 +25,7 @@ NOW = (
         "How the collector judges the last 24 hours of every path, for the chosen probe and family.",
         "none",
         Query(f"count by (verdict) (lightfloor_sla_verdict{{{SERIES}}} == 1)", "{{verdict}}"),
-        width=24,
+        width=12,
         words=VERDICTS,
     ),
     figure(
@@ -42,6 +42,13 @@ NOW = (
         thresholds=GOOD_IS_ZERO,
     ),
     figure(
+        "Silent paths",
+        "Paths that the fleet file asks for and nobody has told anything of: no data is neither good nor bad.",
+        "none",
+        Query(f"sum(lightfloor_sla_silent{{{SERIES}}})"),
+        thresholds=((None, GREEN), (1, YELLOW)),
+    ),
+    figure(
         "Alerts firing",
         "Alerts of the shipped rules, information aside. Without these rules in Prometheus there is no figure.",
         "none",
@@ -50,6 +57,7 @@ NOW = (
             " or 0 * group(path:lightfloor_probes:rate5m)"
         ),
         thresholds=GOOD_IS_ZERO,
+        width=8,
     ),
     figure(
         "Open incidents",
@@ -59,6 +67,7 @@ NOW = (
             "sum(lightfloor_incidents_open) or 0 * max(lightfloor_incidents_judged_until_timestamp_seconds)"
         ),
         thresholds=GOOD_IS_ZERO,
+        width=8,
     ),
     figure(
         "Findings",
@@ -69,13 +78,7 @@ NOW = (
             " or 0 * max(lightfloor_advice_computed_timestamp_seconds)"
         ),
         thresholds=((None, GREEN), (1, YELLOW)),
-    ),
-    figure(
-        "Silent paths",
-        "Paths that the fleet file asks for and nobody has told anything of: no data is neither good nor bad.",
-        "none",
-        Query(f"sum(lightfloor_sla_silent{{{SERIES}}})"),
-        thresholds=((None, GREEN), (1, YELLOW)),
+        width=8,
     ),
 )
 
@@ -120,7 +123,7 @@ def _of_pairs(metric: str, more: str = "") -> str:
 PATHS = (
     rows(
         "Paths, worst first",
-        "The last 24 hours of every path, for the chosen probe and family. Static inflation is the route's part of the "
+        "The last 24 hours of every path, for the chosen probe and family; budget of 30 days. Static inflation is the route's part of the "
         "excess over the floor, dynamic inflation the queues'.",
         {"source": "From", "destination": "To", "verdict": "Verdict"},
         (
@@ -137,7 +140,7 @@ PATHS = (
                 "Loss", "percentunit", _of_pairs("loss_ratio"), ((None, GREEN), (0.005, YELLOW), (0.05, RED))
             ),
             Column(
-                "Budget left of 30 days",
+                "Budget left",
                 "percentunit",
                 _of_pairs("budget_remaining_ratio", ',period="30d"'),
                 ((None, RED), (0, YELLOW), (0.25, GREEN)),
