@@ -16,13 +16,15 @@ from agent.kernel.text import text_of
 from agent.net.counter_reader import CounterReader
 from agent.net.procfs import ProcRoot
 from agent.net.tcp_counters import TcpCounterReader, TcpReading
-from agent.passive_windows import kernel_counters
+from agent.passive_windows import OWN_TEST, kernel_counters
 from agent.wire.batch import Window, WireError, decode
 from agent.wire.histogram import Histogram
 from agent.wire.series import ANSWERED, LOST, Family
 
 LATENCY_PROBES = ("udp", "syn", "tcp", "icmp")
 """Whose round trips stand for the path, best first; latencies of two probes are never mixed."""
+
+LEAST_LOADED_SAMPLES = 10
 
 
 def own_evidence(root: Path, time_s: int, spool: Path | None = None) -> Evidence:
@@ -140,13 +142,14 @@ def _path(destination: str, family: Family, windows: list[Window]) -> PathEviden
         path_mtu_bytes=_whole(mtu.get("path_mtu_bytes")), interface_mtu_bytes=_whole(mtu.get("interface_mtu_bytes")),
         black_hole=_truth(mtu.get("black_hole")), icmp_seen=_truth(mtu.get("icmp_seen")),
         tcp_mss_bytes=_whole(mtu.get("tcp_mss_bytes")),
+        bytes_sent=counted.get("bytes_sent"), bytes_retransmitted=counted.get("bytes_retransmitted"),
         segments_sent=counted.get("segments_sent"), segments_retransmitted=counted.get("segments_retransmitted"),
         busy_seconds=_seconds(counted.get("busy_us")), rwnd_limited_seconds=_seconds(counted.get("rwnd_limited_us")),
         sndbuf_limited_seconds=_seconds(counted.get("sndbuf_limited_us")),
         cwnd_segments=sockets.get("cwnd_p50_segments"),
         throughput_bits_per_second=bandwidth.get("forward_bits_per_second"),
         delivery_rate_bits_per_second=sockets.get("delivery_rate_p50_bits_per_second"),
-        loaded_p50_ns=_loaded(windows, probe).quantile_ns(0.5),
+        loaded_p50_ns=_loaded_p50_ns(windows, probe),
         tls_handshake_p50_ns=handshake.quantile_ns(0.5), tls_resumed=_truth(_last_gauges(windows, "tls").get("resumed")),
     )  # fmt: skip
 
@@ -164,13 +167,19 @@ def _latency(windows: list[Window]) -> tuple[str, Histogram]:
     return "", Histogram()
 
 
-def _loaded(windows: list[Window], probe: str) -> Histogram:
-    """Round trips of the minutes in which this node's own bandwidth test ran."""
-    merged = Histogram()
+def _loaded_p50_ns(windows: list[Window], probe: str) -> float | None:
+    """The median of samples taken while an own bandwidth test ran.
+
+    A test is shorter than its minute: these are the slowest of the minute's samples, as many as the test's share of it.
+    """
+    merged, test_s, length_s = Histogram(), 0.0, 0
     for window in windows:
-        if window.series.probe == probe and "own_test_seconds" in window.quality:
+        if window.series.probe == probe and window.quality.keys() == {OWN_TEST}:
             merged.merge(window.rtt)
-    return merged
+            test_s += window.quality[OWN_TEST]
+            length_s += window.length_s
+    share = min(1.0, test_s / length_s) if length_s else 0.0
+    return merged.quantile_ns(1 - share / 2) if merged.count * share >= LEAST_LOADED_SAMPLES else None
 
 
 def _counters(windows: list[Window], probe: str) -> dict[str, int]:

@@ -66,7 +66,7 @@ class Passive:
         while True:
             self.host = self._read_host()
             self.tcp = self._counters.read()
-            self.windows.add_counters(self.tcp.since)
+            self.windows.add_counters(self.tcp.since, self.tcp.states)
             await self._read_sockets(peers())
             await asyncio.sleep(INTERVAL_SECONDS)
 

@@ -10,6 +10,8 @@ from dataclasses import fields
 
 from agent.hostcounters import Reading
 from agent.kernel.counters import Discontinuity, Increments, retransmits_by_kind, tcp_trouble
+from agent.kernel.softirqs import COUNTER_MODULUS as SOFTIRQ_MODULUS
+from agent.kernel.softirqs import busiest_share
 from agent.kernel.softnet import COUNTER_MODULUS
 from agent.quality import same_cpus, steal_ratio
 from agent.sockets import GroupReading, Quantiles, SocketReading
@@ -36,11 +38,15 @@ class PassiveWindows:
         self._kernel: Counter[str] = Counter()
         self._traffic: dict[str, Counter[str]] = {}
         self._groups: dict[str, GroupReading] = {}
+        self._tcp_memory_pages: int | None = None
 
-    def add_counters(self, since: Increments | Discontinuity | None) -> None:
-        """TCP counters since the reading before; nothing where that is not known."""
+    def add_counters(
+        self, since: Increments | Discontinuity | None, states: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """TCP counters since the reading before, nothing where that is not known; states: sockstat's."""
         if isinstance(since, Increments):
             self._kernel.update(dict(kernel_counters(since)))
+        self._tcp_memory_pages = states.get("TCP", {}).get("mem")
 
     def add_sockets(self, reading: SocketReading) -> None:
         """Sockets at one reading; traffic counts what was sent since the reading before."""
@@ -68,6 +74,8 @@ class PassiveWindows:
         flags = {OWN_TEST: quality[OWN_TEST]} if OWN_TEST in quality else {}
         start_s, length_s = span
         counters, gauges = _host_figures(*host)
+        if self._tcp_memory_pages is not None:
+            gauges["tcp_memory_pages"] = float(self._tcp_memory_pages)
         windows = [
             Window(
                 SeriesKey(node, node, "kernel", Family.IPV4, TimeSource.NONE),
@@ -128,7 +136,7 @@ def _gauges(group: GroupReading) -> dict[str, float]:
 def _host_figures(before: Reading, after: Reading) -> tuple[dict[str, int], dict[str, float]]:
     """Counters of the minute and gauges at its end; what could not be read is absent."""
     counters = dict(_softnet(before, after)) | dict(_interfaces(before, after)) | dict(_swap(before, after))
-    gauges: dict[str, float] = {}
+    gauges = dict(_receiving(before, after))
     steal = steal_ratio(before, after)
     if steal is not None:
         gauges["steal_ratio"] = steal
@@ -153,6 +161,16 @@ def _softnet(before: Reading, after: Reading) -> Iterator[tuple[str, int]]:
     for figure in ("processed", "dropped", "time_squeeze"):
         rises = ((getattr(last, figure) - getattr(first, figure)) % COUNTER_MODULUS for first, last in pairs)
         yield f"softnet_{figure}", sum(rises)
+
+
+def _receiving(before: Reading, after: Reading) -> Iterator[tuple[str, float]]:
+    """How many receive soft interrupts ran, and the share of the busiest CPU; nothing where none ran."""
+    first, last = ((reading.softirqs or {}).get("NET_RX", {}) for reading in (before, after))
+    rises = {cpu: (last[cpu] - first[cpu]) % SOFTIRQ_MODULUS for cpu in first.keys() & last.keys()}
+    busiest, seconds = busiest_share(rises), (after.mono_ns - before.mono_ns) / 1e9
+    if busiest is not None and seconds > 0:
+        yield "net_rx_busiest_cpu_ratio", busiest[1]
+        yield "net_rx_per_second", sum(rises.values()) / seconds
 
 
 def _interfaces(before: Reading, after: Reading) -> Iterator[tuple[str, int]]:

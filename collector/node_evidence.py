@@ -31,6 +31,8 @@ OF_A_PATH = {
     "tcp_mss_bytes": "tcp_mss_bytes",
     "segments_sent": "segments_sent",
     "segments_retransmitted": "segments_retransmitted",
+    "bytes_sent": "bytes_sent",
+    "bytes_retransmitted": "bytes_retransmitted",
 }
 """Measures that stand in PathEvidence as whole numbers, by name there."""
 FLAGS_OF_A_PATH = {"black_hole": "black_hole", "icmp_seen": "icmp_seen", "tls_resumed": "resumed"}

@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 
 from agent import exporter
+from agent.advice.rules import RULES
 from agent.config import Config
 from agent.exposition import MESH_FAMILIES
 from agent.facts import catalogue
 from agent.host_exposition import FAMILIES
 from agent.kernel_exposition import KERNEL_FAMILIES, OWN_GROUP_FAMILIES
 from agent.probes import PROBES
+from collector.advice import knowledge as fleet_words
 from exporter_view import view_of_one_peer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +46,7 @@ MEANINGS = {
     "collector.assignment_interval_seconds": "how often to ask for a new assignment, ±20%",
     "exporter.listen_address": "[HOST]:PORT of /metrics; empty turns it off",
     "exporter.telemetry_path": "path of the metrics",
+    "exporter.web_config_file": "TLS, passwords and headers, as Prometheus' exporters take them; see docs/web.md",
     "responder.enabled": "whether peers can probe this node",
     "responder.listen_address": "[HOST]:PORT, TCP and UDP",
     "responder.connections_per_second": "per source address, an IPv6 /64 being one; above it connections are reset",
@@ -166,6 +169,52 @@ def own_families() -> list[tuple[str, str, str, str]]:
     return asyncio.run(collect())
 
 
+FLEET_RULES = {
+    "relay": (fleet_words.RELAY, "another node over which both legs together beat the direct path at P99 (collector/advice/relay.py)"),
+    "hub-choice": (fleet_words.HUB, "the node that minimises the P99 over all spokes (collector/advice/relay.py)"),
+    "fleet-drift": (fleet_words.DRIFT, "facts in which a slow node differs from its healthy siblings (collector/advice/drift.py)"),
+    "change-harmed": (fleet_words.CHANGE_HARMED, "a change after which paths are worse beyond noise and control paths (collector/advice/effect.py)"),
+    "change-judged": (fleet_words.CHANGE_JUDGED, "a change whose effect is known, or when it will be (collector/advice/effect.py)"),
+}  # fmt: skip
+
+
+def rules_page() -> str:
+    """docs/rules.md: what each rule of the advice looks at, when it speaks, what it says."""
+    lines = [
+        "# Rules of the advice",
+        "",
+        GENERATED,
+        "",
+        "Rules of one host run on the node (`lightfloor-agent advise`) and at the collector (`lightfloor-collector advise`) alike.",
+        "Each ends in exactly one of three ways: a finding, nothing (all is well), or undecided, with what was missing",
+        "(`--undecided`). {…} stands for a measured figure. Severities: critical (broken), warning (costs performance now), info.",
+        "",
+        "What keeps a change out of files to apply (`--write`): a container that shares the parameter with its host, a value that",
+        "an administrator set on purpose in sysctl.d, another tuner at work (bpftune, tuned), or a finding that goes first.",
+        "",
+        "Sources A to E are the field's articles whose claims are tested here: container tuning (A), sockets and the TCP stack (B),",
+        "container models (C), zero copy (D), a slow node in Hong Kong (E).",
+    ]
+    own = [(rule.id, rule.knowledge, (rule.check.__doc__ or "").strip()) for rule in RULES]
+    fleet = [(name, knowledge, seen) for name, (knowledge, seen) in FLEET_RULES.items()]
+    for head, rules in (("One host and its paths", own), ("The fleet", fleet)):
+        lines += ["", f"## {head}"]
+        for name, knowledge, seen in rules:
+            lines += ["", f"### {name}", "", f"**{knowledge.en.title}**", ""]
+            parts = {
+                "Looks at": " ".join(seen.split()),
+                "Says": knowledge.en.what,
+                "Why": knowledge.en.why,
+                "Effect": knowledge.en.effect,
+                "Risk": knowledge.en.risk,
+                "Not if": knowledge.en.unless,
+                "Source": knowledge.source,
+                "Further reading": "; ".join(knowledge.further),
+            }
+            lines += [f"* {label}: {text}" for label, text in parts.items() if text]
+    return "\n".join(lines) + "\n"
+
+
 def config_page() -> str:
     """docs/config.md: every key of agent.toml, and every option of every probe."""
     lines = [
@@ -269,6 +318,7 @@ def pages() -> dict[str, str]:
         "docs/metrics.md": metrics_page(),
         "docs/config.md": config_page(),
         "docs/facts.md": catalogue.facts_page(),
+        "docs/rules.md": rules_page(),
     }
 
 

@@ -9,7 +9,7 @@ from agent.config import Config
 from agent.exposition import MESH_FAMILIES
 from regenerate import LABELS, MEANINGS, ROOT, keys_of, pages
 
-PAGES = ("docs/metrics.md", "docs/config.md", "docs/facts.md")
+PAGES = ("docs/metrics.md", "docs/config.md", "docs/facts.md", "docs/rules.md")
 
 
 @pytest.mark.parametrize("name", PAGES)

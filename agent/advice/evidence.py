@@ -50,7 +50,7 @@ class PathEvidence:
     address: the peer's, where known. probe: which probe the latencies are of. samples: answered probes with a time; answered + lost give loss_ratio.
     limit_ns: what the SLA allows; floor_ns: twice light's time in fibre. throughput_bits_per_second: the most that a
     bandwidth test measured; loaded_p50_ns: round trip while such a test ran.
-    segments_*: of this node's sockets with the peer; busy_, rwnd_limited_, sndbuf_limited_seconds: how long they had
+    segments_*, bytes_*: of this node's sockets with the peer (kernels since 4.19 count bytes); busy_, rwnd_limited_, sndbuf_limited_seconds: how long they had
     something to send, and waited for the peer's window or for their own buffer.
     closed_port: how a closed port answered: "rst", "icmp" or "silence". peer_certificate_key: "RSA", "EC", ….
     """
@@ -76,6 +76,8 @@ class PathEvidence:
     tcp_mss_bytes: int | None = None
     segments_sent: int | None = None
     segments_retransmitted: int | None = None
+    bytes_sent: int | None = None
+    bytes_retransmitted: int | None = None
     busy_seconds: float | None = None
     rwnd_limited_seconds: float | None = None
     sndbuf_limited_seconds: float | None = None
@@ -106,12 +108,14 @@ class PathEvidence:
 
     @property
     def retransmit_ratio(self) -> float | None:
-        """Retransmitted ÷ sent segments; None where unknown or below MINIMUM_SEGMENTS."""
-        if self.segments_sent is None or self.segments_retransmitted is None:
-            return None
-        if self.segments_sent < MINIMUM_SEGMENTS:
-            return None
-        return self.segments_retransmitted / self.segments_sent
+        """Retransmitted ÷ sent by the sockets with the peer; None where unknown or below the minimum."""
+        for sent, again, fewest in (
+            (self.bytes_sent, self.bytes_retransmitted, MINIMUM_BYTES),
+            (self.segments_sent, self.segments_retransmitted, MINIMUM_SEGMENTS),
+        ):
+            if sent is not None and again is not None and sent >= fewest:
+                return again / sent
+        return None
 
     @property
     def rate_bits_per_second(self) -> float | None:
@@ -134,6 +138,8 @@ MINIMUM_PROBES = 200
 """Fewer say little of a loss of a few percent: at 200, none lost still allows 1.5% (rule of three)."""
 MINIMUM_SEGMENTS = 1000
 """5% of fewer is fewer than 50 events."""
+MINIMUM_BYTES = 1_000_000
+"""About as many segments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -399,3 +399,12 @@ def test_retransmits_ask_for_the_next_measurement():
     assert [step.run for step in found.steps if isinstance(step, Measurement)] == [
         "lightfloor-agent probe udp 198.51.100.7:10981 -c 500 -i 0.02"
     ]
+
+
+def test_bytes_count_where_the_kernel_counts_them():
+    """Kernels since 4.19 tell bytes: 9 MB of 100 MB sent again are 9%; of 400 kB, noise."""
+    counted = {"segments_sent": None, "segments_retransmitted": None}
+    much = path(bytes_sent=100_000_000, bytes_retransmitted=9_000_000, **counted)
+    little = path(bytes_sent=400_000, bytes_retransmitted=100_000, **counted)
+    assert BY_ID["retransmits"].check(host(paths=[much])).figures["ratio"] == "9%"
+    assert BY_ID["retransmits"].check(host(paths=[little])) is None

@@ -84,7 +84,7 @@ def test_what_the_kernel_counts_is_a_window_of_the_node_itself():
         },
     )
     for since in (None, counted, Discontinuity.BOOT, counted):
-        windows.add_counters(since)
+        windows.add_counters(since, {"TCP": {"inuse": 3, "mem": 17}})
     (window,) = close(windows)
     assert (window.series.probe, window.series.source, window.series.destination) == ("kernel", "fra", "fra")
     assert window.counters["tcp_segments_sent"] == 2000
@@ -92,6 +92,7 @@ def test_what_the_kernel_counts_is_a_window_of_the_node_itself():
     assert window.counters["tcp_retransmits_fast"] == 40
     assert window.counters["tcp_to_zero_window"] == 4
     assert "tcp_retransmits_syn" not in window.counters
+    assert window.gauges["tcp_memory_pages"] == 17
 
 
 def test_host_figures_are_of_the_minute_and_unknown_ones_absent():
@@ -100,14 +101,17 @@ def test_host_figures_are_of_the_minute_and_unknown_ones_absent():
         0, 0, Stat(CpuTime(100, 0, 0, 900, steal=0), {}), softnet=(SoftnetCpu(2**32 - 10, 5, 1, cpu=0),),
         interfaces={"eth0": DeviceCounters(0, 100, 0, 7, 0, 50, 0, 0), "lo": DeviceCounters(0, 0, 0, 0, 0, 0, 0, 0)},
         memory=Memory(10, 5, None, None, 100, 200), conntrack=Conntrack(10, 100),
+        softirqs={"NET_RX": {0: 2**32 - 100, 1: 50}},
     )  # fmt: skip
     after = Reading(
-        1, 1, Stat(CpuTime(140, 0, 0, 950, steal=10), {}), softnet=(SoftnetCpu(10, 8, 1, cpu=0),),
+        1, 10**9, Stat(CpuTime(140, 0, 0, 950, steal=10), {}), softnet=(SoftnetCpu(10, 8, 1, cpu=0),),
         interfaces={"eth0": DeviceCounters(0, 160, 0, 9, 0, 90, 0, 0), "lo": DeviceCounters(9, 9, 9, 9, 9, 9, 9, 9)},
         memory=Memory(10, 4, None, None, 90, 260), conntrack=Conntrack(20, 100),
+        softirqs={"NET_RX": {0: 800, 1: 150}},
     )  # fmt: skip
     (window,) = close(PassiveWindows(), (), (before, after))
     assert window.gauges["steal_ratio"] == 0.1
+    assert (window.gauges["net_rx_busiest_cpu_ratio"], window.gauges["net_rx_per_second"]) == (0.9, 1000)
     assert (window.counters["softnet_processed"], window.counters["softnet_dropped"]) == (20, 3)
     assert (window.counters["interface_rx_packets"], window.counters["interface_rx_dropped"]) == (60, 2)
     assert window.counters["pages_swapped_out"] == 60

@@ -213,8 +213,9 @@ def retransmits(evidence: Evidence) -> Found | None:
 
 def _of_path(affected: list[tuple[PathEvidence, float]]) -> Iterator[Observed]:
     for path, _ in affected[:5]:
-        yield path.observed("segments_sent", path.segments_sent, "inet_diag")
-        yield path.observed("segments_retransmitted", path.segments_retransmitted, "inet_diag")
+        for figure in ("bytes_sent", "bytes_retransmitted", "segments_sent", "segments_retransmitted"):
+            if getattr(path, figure) is not None:
+                yield path.observed(figure, getattr(path, figure), "inet_diag")
 
 
 def _node_ratio(evidence: Evidence) -> float | None:
