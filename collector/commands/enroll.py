@@ -125,8 +125,8 @@ def _print_for_people(config: CollectorConfig, node: str, token: str, line: str 
         or f"{'https' if config.server.web_config().tls_server_config else 'http'}://COLLECTOR:{config.server.port}"
     )
     print(
-        "A line that joins by itself needs [enroll] url with https, and the certificate's file in [server] tls_cert"
-        " where ca_file is given. By hand: /etc/lightfloor/token, root's, mode 0600, holds",
+        "A line that joins by itself needs [enroll] url with https, and with a ca_file that this collector itself serves"
+        " TLS. By hand: /etc/lightfloor/token, root's, mode 0600, holds",
         file=sys.stderr,
     )
     print(f"\n{token}\n", flush=True)
