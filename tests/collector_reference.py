@@ -23,7 +23,7 @@ LABELS = {
     "lightfloor_bandwidth_budget_limit_bytes": ("node", "period"),
     "lightfloor_node_last_batch_timestamp_seconds": ("node",),
     "lightfloor_finding_active": ("node", "rule", "severity"),
-    "lightfloor_incidents_open": ("kind", "cause", "subject"),
+    "lightfloor_incidents_open": ("kind", "cause", "name"),
     "lightfloor_sla_verdict": (*PATH, "verdict"),
     "lightfloor_sla_budget_remaining_ratio": (*PATH, "period"),
     "lightfloor_sla_burn_rate": (*PATH, "window"),
