@@ -337,3 +337,14 @@ async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
             async with app.running(taken):
                 pass
         assert sum(thread.name == "store-writer" for thread in threading.enumerate()) == writers
+
+
+async def test_the_configuration_in_force_can_be_read(tmp_path):
+    """What a person changed and what is a default, as JSON; of certificates and keys the files' names alone."""
+    async with serving(tmp_path) as client:
+        status, text, headers = await client.get("/config")
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        shown = json.loads(text)
+        assert shown["store"]["path"] == str(tmp_path / "store.db")
+        assert shown["store"]["retention_days"] == {"minute": 14, "hour": 90, "day": 1095}
+        assert client.token not in text
