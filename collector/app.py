@@ -24,6 +24,7 @@ from agent.web.server import WebServer
 from collector import systemd
 from collector.api.audit import AuditApi
 from collector.api.budget import BudgetApi
+from collector.api.findings import FindingsApi
 from collector.api.maintenance import MaintenanceApi
 from collector.api.nodes import NodesApi
 from collector.api.operation import Access, Operation
@@ -37,6 +38,7 @@ from collector.ingest import Ingest
 from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
+from collector.live_advice import LiveAdvice
 from collector.logs import AccessLogger
 from collector.problem import ProblemError, error_response
 from collector.questions import Questions
@@ -48,6 +50,8 @@ from collector.web import Pages
 LOG = logging.getLogger("collector.app")
 
 JUDGE_SECONDS = 60.0
+ADVISE_SECONDS = 600.0
+"""Facts and settings change rarely, and every rule looks at a day."""
 EXPIRE_SECONDS = 3600.0
 SHUTDOWN_SECONDS = 5.0
 SMALL_BODY_BYTES = 4096
@@ -67,6 +71,7 @@ class Parts:
     database: Database
     fleet: LiveFleet
     standing: LiveStanding
+    advice: LiveAdvice
     leases: LeaseDesk
     application: web.Application
     server: WebServer
@@ -137,18 +142,19 @@ def assemble(config: CollectorConfig) -> Parts:
         decompressed_bytes=config.limits.decompressed_bytes,
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
-    exporter = Exporter(database, fleet, standing, ingest, leases)
+    advice = LiveAdvice(database, fleet, time.time)
+    exporter = Exporter(database, fleet, standing, ingest, leases, advice)
     questions = Questions(database)
-    pages = Pages(questions, fleet, standing)
+    pages = Pages(questions, fleet, standing, advice)
     operations = [
         *ingest.operations(),
         *leases.operations(),
-        *_operations(config, database, fleet, questions),
+        *_operations(config, database, fleet, questions, advice),
     ]
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     own_proof |= {(each.method, each.path) for each in operations if each.access is not Access.WEB}
     guard.install(application)
-    parts = Parts(database, fleet, standing, leases, application, WebServer(guard))
+    parts = Parts(database, fleet, standing, advice, leases, application, WebServer(guard))
     application.add_routes(
         [
             *exporter.routes(),
@@ -161,13 +167,18 @@ def assemble(config: CollectorConfig) -> Parts:
 
 
 def _operations(
-    config: CollectorConfig, database: Database, fleet: LiveFleet, questions: Questions
+    config: CollectorConfig,
+    database: Database,
+    fleet: LiveFleet,
+    questions: Questions,
+    advice: LiveAdvice,
 ) -> Iterator[Operation]:
     """The API, but for what the agents ask."""
     reports = config.reports.directory
     yield from PathsApi(questions, fleet).operations()
     yield from BudgetApi(questions, fleet, ZoneInfo(config.budget.time_zone)).operations()
     yield from MaintenanceApi(database, fleet).operations()
+    yield from FindingsApi(advice).operations()
     yield from NodesApi(questions, fleet).operations()
     yield from AuditApi(questions, fleet).operations()
     yield from ReportsApi(None if reports is None else Path(reports)).operations()
@@ -200,6 +211,9 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
         await parts.database.roll_up_due()
         await parts.standing.refresh()
 
+    async def advise() -> None:
+        await parts.advice.refresh()
+
     async def expire() -> None:
         await parts.database.delete_expired()
 
@@ -209,6 +223,7 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
     work = [
         parts.server.run(),
         _every(JUDGE_SECONDS, judge),
+        _every(ADVISE_SECONDS, advise),
         _every(EXPIRE_SECONDS, expire),
         parts.leases.run(),
     ]

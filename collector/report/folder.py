@@ -1,8 +1,6 @@
 """The report's folder: its files, the manifest with their SHA-256, and an ed25519 signature over the manifest."""
 
-import csv
 import hashlib
-import io
 import os
 import shutil
 from pathlib import Path
@@ -21,12 +19,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from collector.report.document import Report
+from collector.report.tables import as_csv, tables_of
 
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public-key.pem"
 COLUMNS = (
     "source", "destination", "probe", "family", "verdict", "samples", "over_limit", "p50_seconds", "p90_seconds",
     "p99_seconds", "p999_seconds", "min_seconds", "max_seconds", "floor_seconds", "limit_seconds", "ratio_to_floor",
-    "static_inflation", "dynamic_inflation", "loss_ratio", "availability", "minutes", "excluded_minutes", "reason",
+    "static_inflation", "dynamic_inflation", "loss_ratio", "availability", "minutes", "excluded_minutes",
+    "maintenance_minutes", "reason",
 )  # fmt: skip
 
 
@@ -38,10 +38,10 @@ def files_of(report: Report, pages: dict[str, bytes]) -> dict[str, bytes]:
     """Every file but the manifest by name: the document as JSON, its tables as CSV, and the pages."""
     return {
         "report.json": msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n",
-        "paths.csv": _csv(
-            COLUMNS, ([_cell(getattr(path.row, name)) for name in COLUMNS] for path in report.paths)
+        "paths.csv": as_csv(
+            COLUMNS, ([getattr(path.row, name) for name in COLUMNS] for path in report.paths)
         ),
-        "days.csv": _csv(
+        "days.csv": as_csv(
             (
                 "source",
                 "destination",
@@ -63,26 +63,15 @@ def files_of(report: Report, pages: dict[str, bytes]) -> dict[str, bytes]:
                     d.samples,
                     d.judged,
                     d.over_limit,
-                    _cell(d.p99_seconds),
+                    d.p99_seconds,
                 ]
                 for p in report.paths
                 for d in p.days
             ),
         ),
+        **tables_of(report),
         **pages,
     }
-
-
-def _csv(header: tuple[str, ...], rows: Any) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else getattr(value, "value", value)
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

@@ -1,15 +1,21 @@
 """The report as HTML and PDF: one self-contained page, drawn from the document alone."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from collector.report import words
 from collector.report.document import BROKEN, PROVEN, Report, ReportPath
 
+if TYPE_CHECKING:
+    from collector.standing import Exclusion
+
 CHART_WIDTH, CHART_HEIGHT = 640, 90
 MOST_CHARTS = 12
+MOST_BUDGETS = 40
+"""Paths of the budget table: those with the least left; budget.csv has all."""
 
 
 class PdfUnavailableError(Exception):
@@ -39,7 +45,10 @@ def html(report: Report, language: str) -> str:
         matrix=_matrix(report),
         charts=[(path, chart(path)) for path in _worst(report)[:MOST_CHARTS]],
         week=_week(report),
-        exclusions=_exclusions(report),
+        disturbed=_disturbed(report),
+        announced=_announced(report),
+        budgets=_budgets(report)[:MOST_BUDGETS],
+        seconds=words.seconds_of,
     )
 
 
@@ -84,7 +93,7 @@ def summary(report: Report, language: str) -> list[str]:
         row = worst[0].row
         shown = {"p99": words.milliseconds(row.p99_seconds), "limit": words.milliseconds(row.limit_seconds)}
         lines.append(text["worst"].format(source=row.source, destination=row.destination, **shown))
-    excluded = sum(path.row.excluded_minutes for path in report.paths) / 60
+    excluded = sum(path.row.excluded_minutes + path.row.maintenance_minutes for path in report.paths) / 60
     if excluded:
         lines.append(text["excluded"].format(hours=words.number(excluded, 1)))
     return lines
@@ -160,19 +169,40 @@ def _week(report: Report) -> list[list[dict[str, Any]]]:
     return [cells[day * 24 : day * 24 + 24] for day in range(7)]
 
 
-def _exclusions(report: Report) -> list[dict[str, Any]]:
-    """By source and reason, over its paths."""
+def _disturbed(report: Report) -> list[dict[str, Any]]:
+    """Minutes that a host spoiled itself: by source and flag, over its paths, with the worst figure."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for path in report.paths:
-        for exclusion in path.row.exclusions:
-            key = (path.row.source, exclusion.reason)
+    for row in (path.row for path in report.paths):
+        for exclusion in row.exclusions:
+            if exclusion.origin is not None:
+                continue
+            key = (row.source, exclusion.reason)
             entry = found.setdefault(
                 key, {"source": key[0], "reason": key[1], "minutes": 0, "worst": None, "paths": 0}
             )
             entry["minutes"] += exclusion.minutes
             entry["paths"] += 1
-            if exclusion.worst is not None and (
-                entry["worst"] is None or abs(exclusion.worst) > abs(entry["worst"])
-            ):
-                entry["worst"] = exclusion.worst
+            entry["worst"] = max(entry["worst"] or 0.0, exclusion.worst or 0.0, key=abs)
     return [found[key] for key in sorted(found)]
+
+
+def _announced(report: Report) -> list[dict[str, Any]]:
+    """Announced work, each window once, in order of time; minutes: taken out of its paths, each minute once."""
+    found: dict[Exclusion, dict[str, Any]] = {}
+    for path in report.paths:
+        for exclusion in path.row.exclusions:
+            if exclusion.origin is None:
+                continue
+            key = msgspec.structs.replace(exclusion, minutes=0)
+            entry = found.setdefault(key, {"window": exclusion, "paths": 0, "minutes": 0})
+            entry["paths"] += 1
+            entry["minutes"] += exclusion.minutes
+    return sorted(found.values(), key=lambda entry: (entry["window"].start, entry["window"].reason))
+
+
+def _budgets(report: Report) -> list[ReportPath]:
+    """Paths with a budget, the one with the least left first."""
+    known = [path for path in report.paths if path.budget.remaining_ratio is not None]
+    return sorted(
+        known, key=lambda path: (path.budget.remaining_ratio or 0.0, path.row.source, path.row.destination)
+    )
