@@ -15,7 +15,9 @@ from aiohttp import web
 from agent.web.config import read_web_config
 from agent.web.guard import Guard
 from agent.wire.settings import ConfigError
-from web_servers import listening
+from exporter_view import view_of_one_peer
+from prometheus_server import PrometheusServer, installed
+from web_servers import exporting, listening
 
 PASSWORD = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users: {{prometheus: {PASSWORD}}}\n"
@@ -203,6 +205,34 @@ async def test_a_wrong_change_is_refused_and_said_and_a_right_one_taken(tmp_path
         site.write(None, USERS)
         assert await server.reload() is None
         assert (await get(session, server))[0] == 401
+
+
+@pytest.mark.debian
+@pytest.mark.skipif(not installed(), reason="prometheus is not installed")
+async def test_prometheus_scrapes_over_tls_with_certificate_and_password(tmp_path):
+    """A real one with a client certificate and a password is served; its target is up."""
+    required = (
+        ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: clients.pem, min_version: TLS13"
+    )
+    site = Site(tmp_path).write(required, USERS)
+    site.servers.cert_pem.write_to_path(tmp_path / "ca.pem")
+    site.clients.issue_cert("scraper.example").private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "scraper.pem"
+    )
+    view = view_of_one_peer(tmp_path)
+    server = await exporting(view, guard=site.guard())
+    own = str(tmp_path / "scraper.pem")
+    scrape = {
+        "scheme": "https",
+        "tls_config": {"ca_file": str(tmp_path / "ca.pem"), "cert_file": own, "key_file": own},
+        "basic_auth": {"username": "prometheus", "password": "secret"},
+    }
+    try:
+        with PrometheusServer(tmp_path, server.addresses[0][1], **scrape) as prometheus:
+            await asyncio.to_thread(prometheus.until, "up == 1 and on() lightfloor_build_info")
+    finally:
+        await server.close()
+        view.responder.close()
 
 
 @pytest.mark.parametrize(
