@@ -245,7 +245,7 @@ class Agent:
         log.configure(fresh.log.level, fresh.log.format)
         await self._plan()
         problem = await self._web.reload() if self._web is not None else None
-        self.view.reload_ok, self.view.reload_wall_s = not ignored and problem is None, time.time()
+        self.view.reload_ok, self.view.reload_wall_s = not ignored, time.time()
         _LOG.info("configuration reloaded", extra={"peers": len(self.view.assignment.peers)})
         return problem
 
@@ -271,7 +271,7 @@ class Agent:
         settings = self._config.exporter
         if not settings.listen_address and not self._systemd_socket:
             return None
-        guard = _guard(settings.web_config_file)
+        guard = self.view.guard = _guard(settings.web_config_file)
         controls = Controls(lambda: self._config, self.reload)
         application = Pages(self.view, settings.telemetry_path, controls).application()
         guard.install(application)

@@ -143,7 +143,7 @@ def assemble(config: CollectorConfig) -> Parts:
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
     advice = LiveAdvice(database, fleet, time.time)
-    exporter = Exporter(database, fleet, standing, ingest, leases, advice)
+    exporter = Exporter(database, fleet, standing, ingest, leases, advice, guard)
     questions = Questions(database)
     pages = Pages(questions, fleet, standing, advice)
     operations = [

@@ -25,7 +25,7 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 class Guard:
     """One server's web configuration, read again when its files change.
 
-    load: reads it; raises ConfigError. path: its file, where there is one. is_exempt: requests that need neither
+    problem: what is wrong with the files as they are now; None when they are in force. load: reads them; raises ConfigError. path: its file, where there is one. is_exempt: requests that need neither
     password nor client certificate, because their handler asks for another proof, or nothing it gives is secret.
     """
 
@@ -42,7 +42,7 @@ class Guard:
         self._credentials = Credentials()
         self._files: tuple[Path, ...] = () if path is None else (path,)
         self._seen: Signature = ()
-        self._problem: str | None = None
+        self.problem: str | None = None
         self.config = WebConfig()
         self.context: ssl.SSLContext | None = None
         self._read()
@@ -59,16 +59,16 @@ class Guard:
     def reload(self) -> str | None:
         """Read it again where it changed; None when it is right, else what is wrong: the one before stays in force."""
         if not self.has_changed():
-            return self._problem
+            return self.problem
         try:
             self._read()
         except ConfigError as error:
-            self._problem = str(error)
+            self.problem = str(error)
             _LOG.error(
                 "web configuration refused, the one before stays in force", extra={"reason": str(error)}
             )
-            return self._problem
-        self._problem = None
+            return self.problem
+        self.problem = None
         _LOG.info("web configuration loaded", extra={"tls": self.context is not None})
         return None
 

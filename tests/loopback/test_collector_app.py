@@ -306,7 +306,7 @@ async def test_people_need_a_password_and_agents_their_token(tmp_path):
         async with client.session.post(client.url + "/-/reload", headers=right) as response:
             assert response.status == 400
             assert "basic_auth_users" in await response.text()
-        assert (await client.get("/metrics", **right))[0] == 200
+        assert "lightfloor_config_last_reload_successful 0.0" in (await client.get("/metrics", **right))[1]
 
 
 async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
