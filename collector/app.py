@@ -54,7 +54,7 @@ ADVISE_SECONDS = 600.0
 """Facts and settings change rarely, and every rule looks at a day."""
 EXPIRE_SECONDS = 3600.0
 SHUTDOWN_SECONDS = 5.0
-SMALL_BODY_BYTES = 4096
+SMALL_BODY_BYTES = 65_536
 """For every request but a batch, which bounds its own body."""
 
 HEADERS = {

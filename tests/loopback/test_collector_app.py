@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import contextlib
+import gzip
 import html
 import logging
 import re
@@ -19,6 +20,7 @@ import trustme
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.net.collector import Collector
 from agent.wire.batch import encode
 from collector import app
 from collector.standing import PathStanding
@@ -307,6 +309,38 @@ async def test_people_need_a_password_and_agents_their_token(tmp_path):
             assert response.status == 400
             assert "basic_auth_users" in await response.text()
         assert "lightfloor_config_last_reload_successful 0.0" in (await client.get("/metrics", **right))[1]
+
+
+async def test_people_need_a_client_certificate_and_agents_do_not(tmp_path):
+    """Where one is required, the page is refused without; a real agent's session with its pinned authority goes on."""
+    authority, clients = trustme.CA(), trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    clients.cert_pem.write_to_path(tmp_path / "clients.pem")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: cert.pem, key_file: cert.pem, client_ca_file: clients.pem,"
+        " client_auth_type: RequireAndVerifyClientCert}\n"
+    )
+    async with serving(tmp_path, tls=True, server='web_config_file = "web.yml"\n') as client:
+
+        async def page(context):
+            authority.configure_trust(context)
+            async with client.session.get(client.url, ssl=context) as response:
+                return response.status
+
+        assert await page(ssl.create_default_context()) == 403
+        known = ssl.create_default_context()
+        clients.issue_cert("operator.example").configure_cert(known)
+        assert await page(known) == 200
+        (tmp_path / "token").write_text(client.token)
+        link = Collector(client.url, tmp_path / "token", str(tmp_path / "ca.pem"), 5)
+        try:
+            assert await link.get_assignment(None) is not None
+            assert (
+                await link.post_batch(gzip.compress(encode(batch([window(start_s=NOW - 60)], sequence=7))))
+            )[0] == 200
+        finally:
+            await link.close()
 
 
 async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
