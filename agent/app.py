@@ -136,8 +136,7 @@ class Agent:
         if link is None:
             return None, None
         spool = Spool(state / "spool", limits.max_bytes, limits.max_age_hours * 3600)
-        token_file = Path(os.environ.get("CREDENTIALS_DIRECTORY", "."), link.token_file)
-        return spool, Collector(link.url, token_file, link.ca_file, link.timeout_seconds)
+        return spool, Collector(link.url, _credential(link.token_file), link.ca_file, link.timeout_seconds)
 
     def _make_responder(self) -> Responder | None:
         settings = self._config.responder
@@ -310,10 +309,15 @@ class Agent:
         self._network.close()
 
 
+def _credential(name: str) -> Path:
+    """A name alone is a credential of the systemd unit (LoadCredential= in systemd.exec(5)), where it has any."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "."), name)
+
+
 def _guard(web_config_file: str | None) -> Guard:
     if web_config_file is None:
         return Guard(WebConfig)
-    path = Path(web_config_file)
+    path = _credential(web_config_file)
     return Guard(lambda: read_web_config(path), path)
 
 
