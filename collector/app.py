@@ -25,6 +25,7 @@ from collector import systemd
 from collector.api.audit import AuditApi
 from collector.api.budget import BudgetApi
 from collector.api.findings import FindingsApi
+from collector.api.incidents import IncidentsApi
 from collector.api.maintenance import MaintenanceApi
 from collector.api.nodes import NodesApi
 from collector.api.operation import Access, Operation
@@ -34,6 +35,8 @@ from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
 from collector.exporter import Exporter
+from collector.incidents.live import LiveIncidents
+from collector.incidents.metrics import IncidentMetrics
 from collector.ingest import Ingest
 from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
@@ -72,6 +75,7 @@ class Parts:
     fleet: LiveFleet
     standing: LiveStanding
     advice: LiveAdvice
+    incidents: LiveIncidents
     leases: LeaseDesk
     application: web.Application
     server: WebServer
@@ -135,6 +139,7 @@ def assemble(config: CollectorConfig) -> Parts:
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
     standing = LiveStanding(database, fleet, time.time, ZoneInfo(config.budget.time_zone))
+    incidents = LiveIncidents(database, fleet, time.time)
     ingest = Ingest(
         database,
         fleet.assignment,
@@ -144,17 +149,18 @@ def assemble(config: CollectorConfig) -> Parts:
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
     advice = LiveAdvice(database, fleet, time.time)
     exporter = Exporter(database, fleet, standing, ingest, leases, advice, guard)
+    exporter.add(IncidentMetrics(incidents))
     questions = Questions(database)
-    pages = Pages(questions, fleet, standing, advice)
+    pages = Pages(questions, fleet, standing, advice, incidents)
     operations = [
         *ingest.operations(),
         *leases.operations(),
-        *_operations(config, database, fleet, questions, advice),
+        *_operations(config, database, fleet, questions, standing, advice),
     ]
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
     own_proof |= {(each.method, each.path) for each in operations if each.access is not Access.WEB}
     guard.install(application)
-    parts = Parts(database, fleet, standing, advice, leases, application, WebServer(guard))
+    parts = Parts(database, fleet, standing, advice, incidents, leases, application, WebServer(guard))
     application.add_routes(
         [
             *exporter.routes(),
@@ -171,14 +177,16 @@ def _operations(
     database: Database,
     fleet: LiveFleet,
     questions: Questions,
+    standing: LiveStanding,
     advice: LiveAdvice,
 ) -> Iterator[Operation]:
     """The API, but for what the agents ask."""
     reports = config.reports.directory
-    yield from PathsApi(questions, fleet).operations()
+    yield from PathsApi(questions, fleet, standing).operations()
     yield from BudgetApi(questions, fleet, ZoneInfo(config.budget.time_zone)).operations()
     yield from MaintenanceApi(database, fleet).operations()
     yield from FindingsApi(advice).operations()
+    yield from IncidentsApi(questions).operations()
     yield from NodesApi(questions, fleet).operations()
     yield from AuditApi(questions, fleet).operations()
     yield from ReportsApi(None if reports is None else Path(reports)).operations()
@@ -214,6 +222,9 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
     async def advise() -> None:
         await parts.advice.refresh()
 
+    async def watch() -> None:
+        await parts.incidents.refresh()
+
     async def expire() -> None:
         await parts.database.delete_expired()
 
@@ -223,6 +234,7 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
     work = [
         parts.server.run(),
         _every(JUDGE_SECONDS, judge),
+        _every(JUDGE_SECONDS, watch),
         _every(ADVISE_SECONDS, advise),
         _every(EXPIRE_SECONDS, expire),
         parts.leases.run(),

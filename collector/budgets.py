@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
-from agent.wire.series import Family
+from agent.wire.series import UNTIMED_PROBES, Family
 from collector.budget import (
     MONTH,
     ROLLING,
@@ -27,7 +27,7 @@ from collector.budget import (
 from collector.fleet import Fleet, Terms
 from collector.maintenance import Announced
 from collector.period import utc
-from collector.standing import UNTIMED_PROBES, announced_in
+from collector.standing import announced_in
 from collector.store.counts import SeriesCounts, series_counts
 from collector.store.query import coverage, series_names
 from collector.store.schema import DAY_S, HOUR_S, MINUTE_S

@@ -1,7 +1,7 @@
 """One series over time as the geometry of an SVG: lines with gaps, ticks, bands. Pure; the template draws it."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -90,8 +90,7 @@ def chart_of(
     logarithmic = high / low > LOG_FROM_RATIO
     y, y_ticks = _log_axis(low, high) if logarithmic else _linear_axis(high)
 
-    def x(time_s: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (time_s - start_s) / (end_s - start_s)
+    x = _time_axis(start_s, end_s)
 
     runs = list(_runs(timed, step_s))
     middle = step_s / 2
@@ -115,6 +114,21 @@ def chart_of(
         most_loss=most_loss,
         logarithmic=logarithmic,
     )
+
+
+def spans_of(spans: Iterable[tuple[int, int | None, str]], start_s: int, end_s: int) -> tuple[Bar, ...]:
+    """Stretches of time (start, end or None where it lasts, title) as bars of the same chart, cut to its period."""
+    x = _time_axis(start_s, end_s)
+    bars = []
+    for first_s, last_s, title in spans:
+        left, right = x(max(first_s, start_s)), x(min(last_s or end_s, end_s))
+        if left < right:
+            bars.append(Bar(left, right - left, 0.0, title, excluded=False))
+    return tuple(bars)
+
+
+def _time_axis(start_s: int, end_s: int) -> Callable[[float], float]:
+    return lambda time_s: LEFT + (WIDTH - LEFT - RIGHT) * (time_s - start_s) / (end_s - start_s)
 
 
 def milliseconds(seconds: float) -> str:

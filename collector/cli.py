@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "revoke": ("take a node's token away", "collector.commands.revoke"),
     "floor": ("light's round trip between two places, and the limit on it", "collector.commands.floor"),
     "calibrate": ("how many measured pairs would keep which limit", "collector.commands.calibrate"),
+    "incidents": ("what went wrong, each with its one cause", "collector.commands.incidents"),
     "audit": ("which stated locations cannot be true", "collector.commands.audit"),
     "report": ("a provider's month as a signed folder", "collector.commands.report"),
     "advise": ("what is wrong, what to change, and why", "collector.commands.advise"),

@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from agent import __version__
 from agent.web.guard import Guard
@@ -105,6 +106,10 @@ class Exporter:
         self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases, advice, guard))
         ProcessCollector(registry=self._registry)
         self._rendered: tuple[Snapshot, bytes] | None = None
+
+    def add(self, families: Collector) -> None:
+        """Families that another part of the collector brings."""
+        self._registry.register(families)
 
     def routes(self) -> list[web.RouteDef]:
         """For web.Application.add_routes."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agent.wire.series import PASSIVE_KINDS, PROBE_CLOCKS, Family, SeriesKey, TimeSource
+from agent.wire.series import PASSIVE_KINDS, UNTIMED_PROBES, Family, SeriesKey, TimeSource
 from collector.figures import Figures, figures_of_period
 from collector.fleet import Fleet, Terms
 from collector.floor import limit_seconds
@@ -20,9 +20,6 @@ from collector.store.maintenance import announcements_in
 from collector.store.tiers import Period
 from collector.store.totals import SeriesTotals
 from collector.versions import by_versions, version_of
-
-UNTIMED_PROBES = PASSIVE_KINDS | {kind for kind, clock in PROBE_CLOCKS.items() if clock is TimeSource.NONE}
-"""Kinds that bring no round-trip time: nobody expects a latency verdict of them."""
 
 FiguresByPeriod = Mapping[Period, Figures]
 

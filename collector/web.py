@@ -17,10 +17,16 @@ from agent.wire.series import TimeSource
 from collector import chart
 from collector.advice.causes import named
 from collector.budget import PathBudget, State
+from collector.incidents.breach import Kind
+from collector.incidents.incident import Incident
+from collector.incidents.listing import line_of
+from collector.incidents.live import LiveIncidents
+from collector.incidents.record import stored_in_period
+from collector.incidents.words import cause_words, magnitude_words
 from collector.live import LiveFleet, LiveStanding
 from collector.live_advice import LiveAdvice
 from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
-from collector.period import DEFAULT_SECONDS, parse_period, trailing
+from collector.period import DEFAULT_SECONDS, parse_period, trailing, utc
 from collector.questions import Questions
 from collector.standing import PathStanding
 from collector.store.nodes import NodeStatus
@@ -44,15 +50,21 @@ RANGES = {"1h": 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
 
 
 class Pages:
-    """The page of the mesh, the page of a path, and the page of findings."""
+    """The page of the mesh, of a path, of findings, of the incidents and of one incident."""
 
     def __init__(
-        self, questions: Questions, fleet: LiveFleet, standing: LiveStanding, advice: LiveAdvice
+        self,
+        questions: Questions,
+        fleet: LiveFleet,
+        standing: LiveStanding,
+        advice: LiveAdvice,
+        incidents: LiveIncidents,
     ) -> None:
         self._questions = questions
         self._fleet = fleet
         self._standing = standing
         self._advice = advice
+        self._incidents = incidents
         self._templates = Environment(
             loader=PackageLoader("collector"),
             autoescape=True,
@@ -79,6 +91,8 @@ class Pages:
             web.get("/", self.get_mesh),
             web.get("/path/{source}/{destination}", self.get_path),
             web.get("/findings", self.get_findings),
+            web.get("/incidents", self.get_incidents),
+            web.get("/incident/{name}", self.get_incident),
             web.get("/assets/{name}", self.get_asset),
         ]
 
@@ -110,6 +124,7 @@ class Pages:
             dense=len(matrix.heads) >= DENSE_NODES,
             severity=SEVERITY,
             tone_steps=TONE_STEPS,
+            incidents=[line_of(each) for each in self._incidents.latest.incidents],
         )
 
     async def get_path(self, request: web.Request) -> web.Response:
@@ -123,6 +138,8 @@ class Pages:
         timeline = await self._questions.ask(
             lambda connection: timeline_of_path(connection, fleet, period, source, destination)
         )
+        found = await self._questions.ask(lambda connection: stored_in_period(connection, period))
+        own = [each for each in found.incidents if each.concerns(source, destination)]
         nodes = fleet.nodes
         if not timeline.standing and not {source, destination} <= nodes.keys():
             problem = (
@@ -140,6 +157,42 @@ class Pages:
             ranges=RANGES,
             query=urlencode({"from": timeline.period_start, "to": timeline.period_end}),
             sites={name: nodes[name] for name in (source, destination) if name in nodes},
+            incidents=[line_of(each) for each in own],
+            marks_of_incidents=_marks(own, timeline),
+        )
+
+    async def get_incidents(self, request: web.Request) -> web.Response:
+        """What went wrong in a period, by default the last 24 hours."""
+        try:
+            period, chosen = self._period_of(request)
+        except ValueError as error:
+            return await self._page("wrong.html.jinja", status=400, problem=str(error))
+        found = await self._questions.ask(lambda connection: stored_in_period(connection, period))
+        return await self._page(
+            "incidents.html.jinja",
+            period=period,
+            chosen=chosen,
+            ranges=RANGES,
+            query=urlencode({"from": utc(period.start_s), "to": utc(period.end_s)}),
+            incidents=[line_of(each) for each in found.incidents],
+            excused=[line_of(each) for each in found.excused],
+        )
+
+    async def get_incident(self, request: web.Request) -> web.Response:
+        """All that is known of one."""
+        name = request.match_info["name"]
+        found = await self._questions.ask(lambda connection: stored_in_period(connection, Period(0, 2**40)))
+        incident = found.named(name)
+        if incident is None:
+            return await self._page("wrong.html.jinja", status=404, problem=f"no incident is called {name}")
+        return await self._page(
+            "incident.html.jinja",
+            incident=incident,
+            line=line_of(incident),
+            cause=cause_words(incident.cause),
+            magnitude=magnitude_words(incident),
+            value_of=VALUES[incident.kind],
+            course_head=COURSE_HEADS[incident.kind],
         )
 
     async def get_findings(self, request: web.Request) -> web.Response:
@@ -217,6 +270,19 @@ def _charts(path: PathTimeline) -> list[chart.Chart | None]:
     return charts
 
 
+def _marks(incidents: Iterable[Incident], path: PathTimeline) -> tuple[chart.Bar, ...]:
+    """Every occurrence on the time axis of the path's charts."""
+    start_s, end_s = (
+        int(datetime.fromisoformat(at).timestamp()) for at in (path.period_start, path.period_end)
+    )
+    spans = [
+        (occurrence.start_s, occurrence.end_s, cause_words(each.cause))
+        for each in incidents
+        for occurrence in each.occurrences
+    ]
+    return chart.spans_of(spans, start_s, end_s)
+
+
 def _outcomes(path: PathTimeline, row: PathStanding) -> dict[str, int]:
     """How the probes of one row ended, over all its points, most frequent first."""
     total: Counter[str] = Counter()
@@ -274,4 +340,11 @@ FILTERS: dict[str, Callable[..., str]] = {
     "count": _count,
     "minute": _minute,
     "words": _words,
+    "minute_of_query": utc,
 }
+VALUES: dict[Kind, Callable[[float | None], str]] = {
+    Kind.LATENCY: _ms,
+    Kind.LOSS: _percent,
+    Kind.MTU: lambda value: "–" if value is None else f"{value:.0f} bytes",
+}
+COURSE_HEADS = {Kind.LATENCY: "above usual, median", Kind.LOSS: "lost", Kind.MTU: "MTU"}

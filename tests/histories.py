@@ -1,7 +1,8 @@
-"""A plausible month of a mesh in a store: hourly windows with a daily rhythm, slow evenings, losses and a spoiled day."""
+"""Plausible histories of a mesh in a store: a month in hourly windows, or hours in minutes with faults of single ways."""
 
 import math
 import random
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from agent.wire.batch import SCHEMA, Batch, Window
@@ -47,7 +48,9 @@ def write_history(path, fleet, start_s, days, *, faults=None, seed=1):
                 if pair[0] == source
                 for hour in range(24)
             ]
+            connection.execute("BEGIN")
             sink.store(connection, Batch(SCHEMA, source, "0" * 32, day, [w for w in windows if w]), now_s)
+            connection.execute("COMMIT")
     while units := rollup.due_units(connection, now_s):
         for unit in units:
             rollup.roll_up(connection, unit)
@@ -72,3 +75,90 @@ def _hour(fleet, pair, base_seconds, start_s, hour, faults, dice):
     return Window(
         series, start_s + hour * HOUR_S, 60, outcomes, rtt, limit_ns, rtt.count, over, quality=quality
     )
+
+
+@dataclass(frozen=True)
+class Way:
+    """What one direction does to packets in one minute: more delay, loss, a smaller MTU."""
+
+    extra_ms: float = 0.0
+    loss: float = 0.0
+    mtu: int = 1500
+
+
+def write_minutes(
+    path, fleet, start_s, minutes, *, ways=None, quality=None, seed=1, interval_s=10, directions=False
+):
+    """Fill the store minute by minute with what tcp (and mtu) probes would see of each direction's faults.
+
+    minutes: numbers of minutes since start_s. ways: (source, destination, minute) → Way of that direction, or None;
+    a round trip suffers from both. quality: (node, minute) → the node's quality flags, or None; a silent minute is
+    False. directions: udp probes too, which know in which direction a packet was lost.
+    """
+    minutes, dice = list(minutes), random.Random(seed)
+    connection = open_writer(path)
+    sink, now_s = BatchStore(), start_s + minutes[-1] * 60 + DAY_S
+    pairs = [(a, b) for a in fleet.nodes for b in fleet.nodes if a != b]
+    base = random.Random("bases")
+    bases = {
+        pair: fleet.floor(*pair).floor_seconds * base.uniform(1.2, 1.6) + 0.0005
+        for pair in pairs
+        if pair[0] < pair[1]
+    }
+    for source in fleet.nodes:
+        windows = []
+        for minute in minutes:
+            flags = quality(source, minute) if quality else None
+            if flags is False:
+                continue
+            for pair in (pair for pair in pairs if pair[0] == source):
+                there, back = ((ways and ways(*way, minute)) or Way() for way in (pair, pair[::-1]))
+                windows += _minute(
+                    fleet,
+                    pair,
+                    bases[min(pair, pair[::-1])],
+                    (there, back),
+                    start_s + minute * 60,
+                    flags or {},
+                    interval_s,
+                    directions,
+                    dice,
+                )
+        connection.execute("BEGIN")
+        sink.store(connection, Batch(SCHEMA, source, f"{minutes[0]:032x}", seed, windows), now_s)
+        connection.execute("COMMIT")
+    while units := rollup.due_units(connection, now_s):
+        for unit in units:
+            rollup.roll_up(connection, unit)
+    connection.close()
+
+
+def _minute(fleet, pair, base_seconds, ways, start_s, flags, interval_s, directions, dice):
+    there, back = ways
+    sla, floor = fleet.sla(*pair, datetime.fromtimestamp(start_s, UTC)), fleet.floor(*pair)
+    limit_ns = round((sla.multiplier * floor.floor_seconds + sla.allowance_ms / 1e3) * 1e9)
+    kinds = [("tcp", TimeSource.TCP_INFO)] + ([("udp", TimeSource.KERNEL)] if directions else [])
+    for probe, clock in kinds:
+        lost = {"forward": 0, "backward": 0}
+        values = []
+        for _ in range(60 // interval_s):
+            if dice.random() < 1 - (1 - there.loss) * (1 - 0.0002):
+                lost["forward"] += 1
+            elif dice.random() < back.loss:
+                lost["backward"] += 1
+            else:
+                extra = (there.extra_ms + back.extra_ms) * dice.uniform(0.7, 1.3) / 1e3
+                values.append(round((base_seconds * (1 + 0.01 * dice.expovariate(1)) + extra) * 1e9))
+        rtt, gone = Histogram.of(values), sum(lost.values())
+        outcomes = {
+            outcome: count for outcome, count in ((Outcome.OK, rtt.count), (Outcome.TIMEOUT, gone)) if count
+        }
+        yield Window(
+            SeriesKey(*pair, probe, Family.IPV4, clock), start_s, 60, outcomes, rtt, limit_ns, rtt.count,
+            sum(value > limit_ns for value in values), quality=flags,
+            counters={f"lost_{way}": count for way, count in lost.items()} if probe == "udp" else {},
+        )  # fmt: skip
+    if start_s // 60 % 10 == sum(map(ord, "".join(pair))) % 10:
+        key = SeriesKey(*pair, "mtu", Family.IPV4, TimeSource.NONE)
+        gauges = {"path_mtu_bytes": float(there.mtu)}
+        yield Window(key, start_s, 60, {Outcome.OK: 1}, gauges=gauges, quality=flags)

@@ -82,7 +82,7 @@ HOMES = {
         "agent.net.collector", "agent.assignment", "agent.push", "agent.pages", "agent.web", "agent.app", "agent.leases", "agent.selftest.link",
         "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.joining.routes", "collector.exporter", "collector.app", "collector.logs",
     ),
-    "prometheus_client": ("agent.exporter", "agent.pages", "agent.app", "collector.exporter", "collector.app"),
+    "prometheus_client": ("agent.exporter", "agent.pages", "agent.app", "collector.exporter", "collector.app", "collector.incidents.metrics"),
     "socket": ("agent.net", "agent.web", "collector.systemd", "collector.app"),
     "select": ("agent.net",),
     "ctypes": ("agent.net",),

@@ -41,6 +41,9 @@ PROBE_CLOCKS = {
 PASSIVE_KINDS = frozenset({"sockets", "kernel"})
 """Series of what the kernel counted without any probe: with a peer (sockets), and the node itself (kernel)."""
 
+UNTIMED_PROBES = PASSIVE_KINDS | {kind for kind, clock in PROBE_CLOCKS.items() if clock is TimeSource.NONE}
+"""Kinds that bring no round-trip time: nobody expects a latency verdict of them."""
+
 
 class Outcome(StrEnum):
     """How one scheduled probe ended. Exactly one each."""

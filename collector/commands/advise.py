@@ -15,7 +15,7 @@ from collector.advice.causes import named
 from collector.advice.diagnosis import Story
 from collector.advice.drift import Comparison
 from collector.advice.fleet import comparison_of, findings_of
-from collector.advising import FleetAdvice, advice_of_period
+from collector.advising import FleetAdvice, advice_of_period, findings_on_changes
 from collector.commands import CommandError, add_config_argument
 from collector.commands.sla import add_period_arguments
 from collector.config import read_config
@@ -88,7 +88,8 @@ def _answer(
         found = comparison_of(fleet, evidence_of_nodes(connection, fleet, period), arguments.compare)
         print(msgspec.json.encode(found).decode() if arguments.json else _comparison(found, language))
         return
-    advice = advice_of_period(connection, fleet, period, now_s)
+    effects = list(findings_on_changes(connection, fleet, now_s))
+    advice = advice_of_period(connection, fleet, period, effects)
     if arguments.write is not None:
         _write(advice, arguments.node, arguments.write)
     if arguments.diagnose:
@@ -111,7 +112,8 @@ def _overview(advice: FleetAdvice, findings: list[Finding], language: Language) 
     if not findings:
         return f"{said}: nothing found"
     rows = [(each.severity.value, each.node, each.id, each.words[language].title) for each in findings]
-    return f"{said}\n{aligned(('severity', 'node', 'rule', 'finding'), rows)}"
+    table = aligned(("severity", "node", "rule", "finding"), rows)
+    return f"{said}\n{table}\n--node NODE shows one in full; after a change, `effect --node NODE --at TIME` tells whether it helped"
 
 
 def _in_full(advice: FleetAdvice, node: str, language: Language) -> str:

@@ -9,6 +9,8 @@ import msgspec
 
 from collector.budget import MONTH, Budget, Counts, budget_of
 from collector.fleet import Fleet
+from collector.incidents.incident import Incident
+from collector.incidents.record import found_in_period
 from collector.latency import Verdict
 from collector.report.month import Month
 from collector.standing import PathStanding, announced_in, standing_of_period
@@ -18,7 +20,8 @@ from collector.store.raw import hourly_counts, raw_digest
 from collector.store.schema import DAY_S
 from collector.store.tiers import Period
 
-FORMAT = 1
+FORMAT = 2
+"""2: with incidents."""
 HOURS_PER_WEEK = 168
 PROVEN = (Verdict.PASS, Verdict.FAIL, Verdict.UNACHIEVABLE)
 BROKEN = (Verdict.FAIL, Verdict.UNACHIEVABLE)
@@ -74,7 +77,10 @@ class ReportEvent(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """format: of this document. raw_sha256: over the stored rows that the figures were merged from."""
+    """format: of this document. raw_sha256: over the stored rows that the figures were merged from.
+
+    incidents: on the provider's paths, whoever is to blame; excused: what announced work explains of them.
+    """
 
     format: int
     provider: str
@@ -90,6 +96,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     regions: tuple[Score, ...]
     week: tuple[HourOfWeek, ...]
     events: tuple[ReportEvent, ...]
+    incidents: tuple[Incident, ...]
+    excused: tuple[Incident, ...]
     raw_rows: int
     raw_sha256: str
 
@@ -123,6 +131,7 @@ def report_of(
         paths.append(_path(fleet, provider, row, days))
     progress(len(rows), len(rows))
     wanted = {(row.source, row.destination, row.probe, row.family.value) for row in rows}
+    found = found_in_period(connection, fleet, month.period)
     raw_rows, digest = raw_digest(connection, standing.period, wanted)
     return Report(
         format=FORMAT,
@@ -139,9 +148,16 @@ def report_of(
         regions=tuple(_scores(rows, lambda row: [_region_pair(fleet, row)])),
         week=_week(hourly_counts(connection, standing.period, wanted, announced.cuts), month.zone),
         events=tuple(_events(connection, month.period, rows)),
+        incidents=tuple(each for each in found.incidents if _touches(fleet, provider, each)),
+        excused=tuple(each for each in found.excused if _touches(fleet, provider, each)),
         raw_rows=raw_rows,
         raw_sha256=digest,
     )
+
+
+def _touches(fleet: Fleet, provider: str, incident: Incident) -> bool:
+    ends = {end for path in incident.paths for end in path.pair}
+    return any(end in fleet.nodes and fleet.nodes[end].provider == provider for end in ends)
 
 
 def _providers(fleet: Fleet, row: PathStanding) -> list[str]:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from collector.incidents.breach import Kind
+from collector.incidents.incident import Incident
+from collector.incidents.words import KINDS, cause_words, magnitude_words, seen_words
 from collector.report import words
 from collector.report.document import BROKEN, PROVEN, Report, ReportPath
 
@@ -16,6 +19,7 @@ CHART_WIDTH, CHART_HEIGHT = 640, 90
 MOST_CHARTS = 12
 MOST_BUDGETS = 40
 """Paths of the budget table: those with the least left; budget.csv has all."""
+MOST_INCIDENT_PATHS, MOST_INCIDENT_CHANGES = 5, 5
 
 
 class PdfUnavailableError(Exception):
@@ -49,6 +53,8 @@ def html(report: Report, language: str) -> str:
         announced=_announced(report),
         budgets=_budgets(report)[:MOST_BUDGETS],
         seconds=words.seconds_of,
+        incidents=[_incident(each, report, language) for each in report.incidents],
+        excused=[_incident(each, report, language) for each in report.excused],
     )
 
 
@@ -93,10 +99,37 @@ def summary(report: Report, language: str) -> list[str]:
         row = worst[0].row
         shown = {"p99": words.milliseconds(row.p99_seconds), "limit": words.milliseconds(row.limit_seconds)}
         lines.append(text["worst"].format(source=row.source, destination=row.destination, **shown))
+    if report.incidents:
+        lines.append(text["incident_count"].format(count=len(report.incidents)))
     excluded = sum(path.row.excluded_minutes + path.row.maintenance_minutes for path in report.paths) / 60
     if excluded:
         lines.append(text["excluded"].format(hours=words.number(excluded, 1)))
     return lines
+
+
+def _incident(incident: Incident, report: Report, language: str) -> dict[str, Any]:
+    """One incident in the report's words."""
+
+    def moment(time_s: int | None) -> str:
+        if time_s is None:
+            return words.TEXTS[language]["lasts"]
+        return words.moment(time_s, report.zone, language)
+
+    latency = incident.kind is Kind.LATENCY
+    value = words.milliseconds if latency else words.number if incident.kind is Kind.MTU else words.percent
+    return {
+        "it": incident,
+        "start": moment(incident.start_s),
+        "end": moment(incident.end_s),
+        "what": KINDS[language][incident.kind],
+        "magnitude": magnitude_words(incident, language),
+        "cause": cause_words(incident.cause, language),
+        "seen": seen_words(incident, language),
+        "times": [f"{moment(each.start_s)} – {moment(each.end_s)}" for each in incident.occurrences],
+        "value": value,
+        "paths": incident.paths[:MOST_INCIDENT_PATHS],
+        "changes": incident.changes[:MOST_INCIDENT_CHANGES],
+    }
 
 
 def _worst(report: Report) -> list[ReportPath]:

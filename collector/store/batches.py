@@ -8,6 +8,7 @@ from agent.wire.batch import Batch, Window
 from agent.wire.histogram import MAX_NS
 from agent.wire.series import SeriesKey
 from collector.store.evidence import UnreasonableError, store_events, store_facts
+from collector.store.incidents import note_pending
 from collector.store.measures import store_measures
 from collector.store.schema import (
     HOUR_S,
@@ -108,6 +109,7 @@ class BatchStore:
         connection.executemany(
             "INSERT OR IGNORE INTO touched VALUES ('hour', ?, ?)", [(hour, node) for hour in sorted(hours)]
         )
+        note_pending(connection, (window.start_s for window in windows))
 
     def _node(self, connection: sqlite3.Connection, name: str) -> int:
         known = self._known.nodes.get(name)

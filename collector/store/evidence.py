@@ -1,7 +1,7 @@
 """Facts and events: what a host is, and what happened once."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,10 +138,24 @@ def events_of_path(
         " WHERE node.name = ? AND destination = ? AND time_s >= ? AND time_s < ? ORDER BY time_s DESC LIMIT ?",
         (source, destination, period.start_s, period.end_s, most),
     )
-    return [
-        StoredEvent(node, time_s, kind, where, family, msgspec.json.decode(detail))
-        for node, time_s, kind, where, family, detail in rows
-    ]
+    return [_stored(row) for row in rows]
+
+
+def events_of_kinds(
+    connection: sqlite3.Connection, period: Period, kinds: Sequence[str]
+) -> Iterator[StoredEvent]:
+    """Every node's events of these kinds, in order of time."""
+    rows = connection.execute(
+        "SELECT node.name, time_s, kind, destination, family, detail FROM event JOIN node ON node.id = event.node"
+        f" WHERE time_s >= ? AND time_s < ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY time_s, event.id",
+        (period.start_s, period.end_s, *kinds),
+    )
+    return map(_stored, rows)
+
+
+def _stored(row: tuple[Any, ...]) -> StoredEvent:
+    node, time_s, kind, destination, family, detail = row
+    return StoredEvent(node, time_s, kind, destination, family, msgspec.json.decode(detail))
 
 
 def latest_events(

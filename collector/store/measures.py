@@ -6,7 +6,7 @@ minute and rolls minutes up.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,6 +114,27 @@ def load_measures(
             key = MeasureKey(source_node, destination, probe, Family(family), kind, measure)
             _add(found.setdefault(key, MeasureTotals()), key.kind, row[6:-1])
     return found
+
+
+def retransmits_of_paths(
+    connection: sqlite3.Connection, period: Period, pairs: Collection[tuple[str, str]]
+) -> tuple[float, float]:
+    """Bytes sent and bytes sent again by the connections of these (source, destination) together, from minute rows."""
+    known = connection.execute(
+        "SELECT series.id, node.name, destination FROM series JOIN node ON node.id = series.node"
+        " WHERE probe = 'sockets'"
+    )
+    ids = [number for number, *pair in known if tuple(pair) in pairs]
+    sums = dict(
+        connection.execute(
+            "WITH RECURSIVE step(at) AS (VALUES (?) UNION ALL SELECT at + 60 FROM step WHERE at + 60 < ?)"
+            " SELECT name, sum(value) FROM step CROSS JOIN minute_measure ON start_s = step.at"
+            " AND series IN (SELECT value FROM json_each(?)) WHERE name IN ('bytes_sent', 'bytes_retransmitted')"
+            " GROUP BY name",
+            (period.start_s, period.end_s, json.dumps(ids)),
+        ).fetchall()
+    )
+    return sums.get("bytes_sent", 0.0), sums.get("bytes_retransmitted", 0.0)
 
 
 def load_measure_sums(

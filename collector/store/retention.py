@@ -27,6 +27,9 @@ _RECORDS = (
         ),
         "minute",
     ),
+    ("DELETE FROM pending_block WHERE start_s < ?", "minute"),
+    ("DELETE FROM judged_block WHERE start_s < ?", "minute"),
+    ("DELETE FROM incident WHERE end_s < ?", "day"),
     ("DELETE FROM fact_change WHERE time_s < ?", "hour"),
     ("DELETE FROM event WHERE id IN (SELECT id FROM event WHERE time_s < ? LIMIT 5000)", "day"),
 )
@@ -59,7 +62,7 @@ def delete_some(connection: sqlite3.Connection) -> int:
     """Delete one start's rows of one tier before its horizon, inside the open transaction; 0 when none are left.
 
     A start holds one row per series: that bounds the time it takes. Records of batches go with the minutes, since
-    a repeat of such a batch has only windows that are refused; the history of facts goes with the hours, events with the days.
+    a repeat of such a batch has only windows that are refused; judged blocks too; the history of facts goes with the hours, events and incidents with the days.
     """
     horizons = dict(connection.execute("SELECT tier, start_s FROM horizon").fetchall())
     for tier in TIER_SECONDS:

@@ -41,6 +41,8 @@ COARSE_COLUMNS: tuple[str, ...] = (*MINUTE_COLUMNS[:-2], "minutes", *COUNT_COLUM
 """Hours and days also carry how many minutes they hold and the sums over them; of a minute both follow from its row."""
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
+BLOCK_S = 300
+"""What incidents are found in; divides an hour."""
 TIER_SECONDS = {"minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S}
 
 MOST_SAMPLES_PER_MINUTE = 2**21

@@ -87,7 +87,8 @@ def agent(images, world, authority, collector, tmp_path):
     for name, text in manifest("agent.yaml", "ConfigMap")["data"].items():
         (volumes["template"] / name).write_text(text)
     authority.cert_pem.write_to_path(volumes["ca"] / "ca.crt")
-    enrolled = collector[1].exec("collector", "lightfloor-collector", "enroll", "fsn-1", "--token-only")
+    enroll = ("lightfloor-collector", "enroll", "fsn-1", "--rotate", "--token-only")
+    enrolled = collector[1].exec("collector", *enroll)
     (volumes["tokens"] / "fsn-1").write_text(enrolled.stdout)
     (volumes["tokens"] / "sin-1").write_text("another node's")
     specification = manifest("agent.yaml", "DaemonSet")["spec"]["template"]["spec"]

@@ -11,7 +11,7 @@ from collector.cli import main
 from collector.fleet import parse_fleet
 from collector.report import pages
 from collector.report.document import EmptyReportError, report_of
-from collector.report.folder import NotGenuineError, verify
+from collector.report.folder import NotGenuineError, files_of, verify
 from collector.report.month import parse_month
 from collector.report.words import FONTS, TEXTS, VERDICTS
 from collector.store.schema import open_reader
@@ -111,7 +111,19 @@ def test_a_path_that_became_slow_fails_and_its_days_show_when(report):
     assert slow.budget.remaining_ratio < 0
     away = path(report, "hkg-1", "fra-1")
     assert len({day.start_s for day in away.days}) == 29
-    assert pages.summary(report, "en")[-2].startswith("Worst path: fra-1 → sin-1, P99")
+    summary = pages.summary(report, "en")
+    assert any(line.startswith("Worst path: fra-1 → sin-1, P99") for line in summary)
+
+
+def test_incidents_stand_in_it_with_their_cause(report):
+    """The path that became slow is one incident, blamed on its direction, in both languages and in the CSV."""
+    (slow,) = report.incidents
+    assert (slow.kind, slow.cause.kind, slow.cause.name) == ("latency", "direction", "fra-1 → sin-1")
+    assert (slow.start_s, slow.end_s) == (OCTOBER.period.start_s + 15 * DAY_S, None)
+    assert "direction fra-1 → sin-1" in pages.html(report, "en")
+    assert "单方向 fra-1 → sin-1" in pages.html(report, "zh")
+    table = files_of(report, {})["incidents.csv"].decode()
+    assert [line.split(",")[0] for line in table.splitlines()] == ["id", slow.id]
 
 
 def test_what_does_not_count_is_listed_with_reason_and_length(report):
@@ -120,6 +132,7 @@ def test_what_does_not_count_is_listed_with_reason_and_length(report):
     assert disturbed == {("nyc-1", "steal_ratio"): 24 * 3}
     (work,) = pages._announced(report)
     assert (work["window"].reason, work["paths"], work["minutes"]) == ("maintenance: router", 6, 120 * 6)
+    assert sum(hour.judged for hour in report.week) == sum(p.budget.judged for p in report.paths)
     quiet = path(report, "fra-1", "nyc-1")
     assert quiet.row.minutes == 31 * 24 - 2
     assert sum(day.judged for day in quiet.days) == quiet.budget.judged == quiet.row.samples
@@ -179,6 +192,7 @@ def test_the_folder_is_the_same_twice_and_every_change_shows(home, capsys, tmp_p
         "report.json",
         "paths.csv",
         "days.csv",
+        "incidents.csv",
     }
     assert run(home, capsys, "--verify", str(tmp_path / "one"))[:1] == (0,)
     assert (

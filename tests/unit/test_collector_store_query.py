@@ -122,7 +122,7 @@ def test_announced_maintenance_is_cut_out_of_its_paths_only(connection, sink):
         _, found = load(
             connection,
             Period(DAY, DAY + 2 * DAY_S),
-            lambda _, to: [Period(DAY + 1200, DAY + 3 * HOUR_S + 60)] if to == "fra" else (),
+            lambda *path: [Period(DAY + 1200, DAY + 3 * HOUR_S + 60)] if path == ("ams", "fra") else (),
         )
         assert found[lon].clean.minutes == len(starts)
         assert found[fra].clean.minutes == len(
