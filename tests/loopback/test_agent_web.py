@@ -45,8 +45,8 @@ class Site:
         self.file.write_text(own + more)
         return self
 
-    def guard(self, is_exempt=None):
-        return Guard(lambda: read_web_config(self.file), self.file, is_exempt)
+    def guard(self, insist=True):
+        return Guard(lambda: read_web_config(self.file), self.file, insist=insist)
 
     def trusting(self, name=None):
         """A client's context; name: of its certificate."""
@@ -71,8 +71,8 @@ def hello():
 
 
 @contextlib.asynccontextmanager
-async def served(guard):
-    server = await listening(hello(), guard)
+async def served(guard, is_exempt=lambda _: False):
+    server = await listening(hello(), guard, is_exempt=is_exempt)
     try:
         async with aiohttp.ClientSession() as session:
             yield server, session
@@ -135,7 +135,10 @@ async def test_who_brings_a_token_of_its_own_needs_neither(tmp_path):
     """Such requests reach their handler without certificate and password; all others need both."""
     required = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: clients.pem"
     site = Site(tmp_path).write(required, USERS)
-    async with served(site.guard(lambda request: request.path == "/token")) as (server, session):
+    async with served(site.guard(insist=False), lambda request: request.path == "/token") as (
+        server,
+        session,
+    ):
         assert (await get(session, server, "/token", site.trusting()))[0] == 200
         right = basic("secret")
         assert (await get(session, server, "/", site.trusting(), headers=right))[0] == 403
