@@ -93,7 +93,7 @@ def get(
         response = await json_answer(request, value[asked.offset : end])
         if end < len(value):
             following = urlencode({**request.query, "offset": end})
-            response.headers["Link"] = f'<{request.rel_url.path}?{following}>; rel="next"'
+            response.headers["Link"] = f'<{request.rel_url.raw_path}?{following}>; rel="next"'
         return response
 
     return Operation(
