@@ -270,11 +270,20 @@ async def test_health_and_readiness_are_told_apart(tmp_path):
 
 
 async def test_tls_is_served_where_it_is_configured(tmp_path):
-    """With certificate and key in [server] the same port speaks HTTPS, and no plain HTTP."""
+    """With certificate and key in [server] the same port speaks HTTPS, and no plain HTTP; renewed ones are taken up."""
     authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    (tmp_path / "cert.pem").write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))
+
+    def issue():
+        certificate = authority.issue_cert("127.0.0.1")
+        certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+        (tmp_path / "cert.pem").write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))
+        return certificate.cert_chain_pems[0].bytes().decode()
+
+    async def shown(url):
+        port = int(url.rsplit(":", 1)[1])
+        return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+
+    first = issue()
     server = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
     async with serving(tmp_path, tls=True, server=server) as client:
         trusted = ssl.create_default_context()
@@ -283,6 +292,10 @@ async def test_tls_is_served_where_it_is_configured(tmp_path):
             assert response.status == 200
         with pytest.raises(aiohttp.ClientError):
             await client.session.get(client.url.replace("https", "http") + "/-/healthy")
+        assert await shown(client.url) == first
+        second = issue()
+        assert await client.parts.reload() is None
+        assert await shown(client.url) == second
 
 
 async def test_people_need_a_password_and_agents_their_token(tmp_path):
