@@ -99,7 +99,17 @@ HOMES = {
 }  # fmt: skip
 """Who alone may import these, anywhere in a module."""
 
-NEVER_LOADED = ("scapy", "numpy", "jinja2", "sqlite3", "zstandard", "geographiclib", "collector")
+NEVER_LOADED = (
+    "scapy",
+    "numpy",
+    "yaml",
+    "bcrypt",
+    "jinja2",
+    "sqlite3",
+    "zstandard",
+    "geographiclib",
+    "collector",
+)
 
 
 def imports_of(path):
