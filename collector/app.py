@@ -139,7 +139,7 @@ def assemble(config: CollectorConfig) -> Parts:
                     *BudgetApi(questions, fleet, zone).operations(),
                     *MaintenanceApi(database, fleet).operations(),
                     *PathsApi(questions, fleet).operations(),
-                    *IncidentsApi(questions).operations(),
+                    *IncidentsApi(questions, fleet).operations(),
                     *Discovery(fleet).operations(),
                 ]
             ),

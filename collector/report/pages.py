@@ -1,13 +1,14 @@
 """The report as HTML and PDF: one self-contained page, drawn from the document alone."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
-from collector.incidents.words import KINDS, cause_words, magnitude_words, seen_words
+from collector.incidents.words import KINDS, cause_words, magnitude_words, seen_words, step_in_a_line
 from collector.report import words
 from collector.report.document import BROKEN, PROVEN, Report, ReportPath
 
@@ -46,6 +47,13 @@ def html(report: Report, language: str) -> str:
         exclusions=_exclusions(report),
         incidents=[_incident(each, report, language) for each in report.incidents],
         excused=[_incident(each, report, language) for each in report.excused],
+        steps=[
+            (
+                words.moment(int(datetime.fromisoformat(each.time).timestamp()), report.zone, language),
+                step_in_a_line(each, language),
+            )
+            for each in report.steps
+        ],
     )
 
 
