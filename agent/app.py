@@ -28,12 +28,17 @@ from agent.net.reflect import StampReflector
 from agent.net.resolve import Resolver
 from agent.net.respond import Responder
 from agent.net.systemd import notify, watchdog_seconds
+from agent.pages import Controls, Pages
 from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.socket_groups import SocketGroup
 from agent.spool import Spool
 from agent.stamp.packet import key_of
+from agent.web.config import WebConfig, read_web_config
+from agent.web.guard import Guard
+from agent.web.listen import inherited_sockets, listening_socket
+from agent.web.server import WebServer
 from agent.wire.assignment import Assignment
 from agent.wire.lease import MOST_WAIT_SECONDS
 from agent.wire.series import Family
@@ -50,13 +55,16 @@ _FIXED_WHILE_RUNNING = (
 class Agent:
     """One running agent. Make it inside the loop, close it there.
 
-    load: reads the configuration again for a reload; raises ConfigError.
+    load: reads the configuration again for a reload; raises ConfigError. systemd_socket: the exporter's sockets are
+    handed over by systemd.
     """
 
-    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
+    def __init__(self, config: Config, load: Callable[[], Config], *, systemd_socket: bool = False) -> None:
         """Raises OSError when an address, a directory or the collector's CA cannot be had; nothing is left open."""
         self._started = self._config = config
         self._load = load
+        self._systemd_socket = systemd_socket
+        self._web: WebServer | None = None
         self._planning = asyncio.Lock()
         self._clock = SystemClock()
         self._assigned = Assignment(config.node)
@@ -160,13 +168,12 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stop is set, then flush and return. Raises OSError when the exporter cannot listen."""
-        site = None
         try:
             kept = self._kept.load() if self._config.collector else None
             if kept is not None:
                 self._assigned = kept[0]
             await self._plan()
-            site = await self._serve()
+            self._web = await self._serve()
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work) for work in self._works()]
                 give_back()
@@ -177,7 +184,7 @@ class Agent:
                 for task in tasks:
                     task.cancel()
         finally:
-            await self._close(site)
+            await self._close()
         _LOG.info("agent stopped")
 
     def _works(self) -> Iterator[Coroutine[Any, Any, None]]:
@@ -186,6 +193,8 @@ class Agent:
         yield self._resolver.keep_fresh()
         yield self.view.minutes.run(self.view.pusher)
         yield _watchdog()
+        if self._web is not None:
+            yield self._web.run()
         if self.view.passive is not None:
             if self._captures is not None:
                 yield self._captures.run()
@@ -219,14 +228,14 @@ class Agent:
             "peers": len(self.view.assignment.peers),
         }
 
-    async def reload(self) -> None:
-        """Read the configuration file again; a bad one changes nothing and says so."""
+    async def reload(self) -> str | None:
+        """Read the configuration files again; a bad one changes nothing, and what is wrong with it is returned."""
         try:
             fresh = self._load()
         except ConfigError as error:
             self.view.reload_ok = False
             _LOG.error("configuration not reloaded, the old one stays", extra={"error": str(error)})
-            return
+            return str(error)
         ignored = [
             name for name in _FIXED_WHILE_RUNNING if getattr(fresh, name) != getattr(self._started, name)
         ]
@@ -235,8 +244,10 @@ class Agent:
         self._config = fresh
         log.configure(fresh.log.level, fresh.log.format)
         await self._plan()
-        self.view.reload_ok, self.view.reload_wall_s = not ignored, time.time()
+        problem = await self._web.reload() if self._web is not None else None
+        self.view.reload_ok, self.view.reload_wall_s = not ignored and problem is None, time.time()
         _LOG.info("configuration reloaded", extra={"peers": len(self.view.assignment.peers)})
+        return problem
 
     async def _assign(self, assignment: Assignment) -> None:
         self._assigned = assignment
@@ -256,17 +267,28 @@ class Agent:
             await self.view.runner.plan(assignment)
             self.view.assignment = assignment
 
-    async def _serve(self) -> web.AppRunner | None:
+    async def _serve(self) -> WebServer | None:
         settings = self._config.exporter
-        if not settings.listen_address:
+        if not settings.listen_address and not self._systemd_socket:
             return None
-        host, port = listen_address(settings.listen_address, "exporter", "listen_address")
-        try:
-            return await exporter.serve(exporter.application(self.view, settings.telemetry_path), host, port)
-        except OSError as error:
-            raise _cannot_listen(settings.listen_address, error) from error
+        guard = _guard(settings.web_config_file)
+        controls = Controls(lambda: self._config, self.reload)
+        application = Pages(self.view, settings.telemetry_path, controls).application()
+        guard.install(application)
+        if self._systemd_socket:
+            sockets = inherited_sockets()
+        else:
+            host, port = listen_address(settings.listen_address, "exporter", "listen_address")
+            try:
+                sockets = [listening_socket(host, port)]
+            except OSError as error:
+                raise _cannot_listen(settings.listen_address, error) from error
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        server = WebServer(guard)
+        await server.start(runner, sockets)
+        return server
 
-    async def _close(self, site: web.AppRunner | None) -> None:
+    async def _close(self) -> None:
         """Make the open window durable, try once to send it, and let go of everything."""
         await self.view.minutes.close()
         if self.view.pusher is not None:
@@ -278,14 +300,21 @@ class Agent:
             self.view.responder.close()
         if self.view.reflector is not None:
             self.view.reflector.close()
-        if site is not None:
-            await site.cleanup()
+        if self._web is not None:
+            await self._web.close()
         if self._collector is not None:
             await self._collector.close()
         self._counters.close()
         if self.view.passive is not None and self.view.passive.tracepoints is not None:
             self.view.passive.tracepoints.close()
         self._network.close()
+
+
+def _guard(web_config_file: str | None) -> Guard:
+    if web_config_file is None:
+        return Guard(WebConfig)
+    path = Path(web_config_file)
+    return Guard(lambda: read_web_config(path), path)
 
 
 def _anybody(_address: str) -> bool:
@@ -306,12 +335,12 @@ async def _watchdog() -> None:
         await asyncio.sleep(period / 2)
 
 
-async def main(config: Config, load: Callable[[], Config]) -> None:
+async def main(config: Config, load: Callable[[], Config], *, systemd_socket: bool = False) -> None:
     """Run one agent until SIGTERM or SIGINT; SIGHUP reloads."""
     keep_little()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    agent = Agent(config, load)
+    agent = Agent(config, load, systemd_socket=systemd_socket)
     reloads: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:

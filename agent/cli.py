@@ -91,6 +91,15 @@ def _add_run(commands: Any) -> None:
         metavar="[HOST]:PORT",
         help="instead of exporter.listen_address",
     )
+    command.add_argument(
+        "--web.config.file", dest="web_config", metavar="FILE", help="instead of exporter.web_config_file"
+    )
+    command.add_argument(
+        "--web.systemd-socket",
+        dest="systemd_socket",
+        action="store_true",
+        help="listen on the sockets that systemd hands over",
+    )
     command.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"))
     command.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"))
 
@@ -107,11 +116,17 @@ def _run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.config)
 
     def load() -> config.Config:
-        return config.override(config.load(path), arguments.listen, arguments.log_level, arguments.log_format)
+        return config.override(
+            config.load(path),
+            arguments.listen,
+            arguments.web_config,
+            arguments.log_level,
+            arguments.log_format,
+        )
 
     loaded = load()
     log.configure(loaded.log.level, loaded.log.format)
-    uvloop.run(app.main(loaded, load))
+    uvloop.run(app.main(loaded, load, systemd_socket=arguments.systemd_socket))
     return DONE
 
 
@@ -314,8 +329,15 @@ def _add_check_config(commands: Any) -> None:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     from agent import config
+    from agent.web.config import read_web_config
+    from agent.web.tls import server_context
 
     loaded = config.load(Path(arguments.file))
+    web_file = loaded.exporter.web_config_file
+    if web_file is not None:
+        tls = read_web_config(Path(web_file)).tls_server_config
+        if tls is not None:
+            server_context(tls, web_file, insist=True)
     print(f"{arguments.file}: ok, node {loaded.node}, {len(loaded.peers)} peers of its own")
     return DONE
 

@@ -33,10 +33,14 @@ class CollectorLink(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Exporter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The agent's own HTTP server. An empty listen_address turns it off."""
+    """The agent's own HTTP server. An empty listen_address turns it off.
+
+    web_config_file: TLS, passwords and headers, in the format of Prometheus' exporters (agent.web.config).
+    """
 
     listen_address: str = ":10980"
     telemetry_path: Annotated[str, msgspec.Meta(pattern=r"^/[^\s]*$")] = "/metrics"
+    web_config_file: str | None = None
 
 
 class Responder(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -160,15 +164,28 @@ def load(path: Path) -> Config:
     return config
 
 
-def override(config: Config, listen: str | None, log_level: Any, log_format: Any) -> Config:
+def override(
+    config: Config, listen: str | None, web_config: str | None, log_level: Any, log_format: Any
+) -> Config:
     """The configuration with what the command line says instead; None says nothing. Raises ConfigError."""
     exporter, log = config.exporter, config.log
     if listen is not None:
         if listen:
             listen_address(listen, "--web.listen-address", "")
         exporter = msgspec.structs.replace(exporter, listen_address=listen)
+    if web_config is not None:
+        exporter = msgspec.structs.replace(exporter, web_config_file=web_config)
     log = Log(log_level or log.level, log_format or log.format)
     return msgspec.structs.replace(config, exporter=exporter, log=log)
+
+
+def without_secrets(config: Config) -> Config:
+    """The configuration as it may be shown: secrets are in files of their own, but for a password in a URL."""
+    link = config.collector
+    if link is None:
+        return config
+    url = re.sub(r"//[^/@]*@", "//<secret>@", link.url)
+    return msgspec.structs.replace(config, collector=msgspec.structs.replace(link, url=url))
 
 
 def _check(config: Config, where: str) -> None:

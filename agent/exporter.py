@@ -1,24 +1,15 @@
-"""The agent's HTTP server: /metrics, health, and a page for people. prometheus-client and aiohttp live here."""
+"""The agent's own state as metric families, and what all of /metrics is made from."""
 
-import asyncio
-import gzip
-import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder, generate_latest, gzip_accepted
 
-from agent import __version__, host_exposition, kernel_exposition, protobuf
+from agent import __version__
 from agent.captures import Captures
-from agent.clock import NS
 from agent.exposition import Exposition
 from agent.ledger import Ledger
 from agent.minutes import Minutes
-from agent.net.listen import listening_socket
 from agent.net.reflect import StampReflector
 from agent.net.respond import Responder
 from agent.net.tracepoints import HostEvents
@@ -205,122 +196,3 @@ def _reflector_families(reflector: StampReflector | None) -> Iterator[Metric]:
     for result, count in reflector.packets.items():
         family.add_metric([result], count)
     yield family
-
-
-def application(view: View, telemetry_path: str) -> web.Application:
-    """The aiohttp application that serves one agent."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(AgentCollector(view))
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
-
-    async def metrics(request: web.Request) -> web.Response:
-        accept = request.headers.get("Accept", "")
-        if protobuf.is_preferred(accept):
-            text = _rendered(view, openmetrics=False) + generate_latest(registry)
-            native = view.exposition.buckets(view.ledger.totals, view.runner.delays)
-            body, content_type = (
-                await asyncio.to_thread(protobuf.delimited, text.decode(), native),
-                protobuf.CONTENT_TYPE,
-            )
-        else:
-            encode, content_type = choose_encoder(accept)
-            openmetrics = content_type.startswith("application/openmetrics-text")
-            body = _rendered(view, openmetrics=openmetrics) + encode(registry)
-        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-        if gzip_accepted(request.headers.get("Accept-Encoding", "")):
-            body = await asyncio.to_thread(gzip.compress, body, 1)
-            headers["Content-Encoding"] = "gzip"
-        return web.Response(body=body, headers=headers)
-
-    async def healthy(_request: web.Request) -> web.Response:
-        return web.Response(text="Healthy\n")
-
-    async def ready(_request: web.Request) -> web.Response:
-        return (
-            web.Response(text="Ready\n") if view.ready else web.Response(status=503, text="No result yet\n")
-        )
-
-    async def landing(_request: web.Request) -> web.Response:
-        return web.Response(text=_landing_page(view, telemetry_path), content_type="text/html")
-
-    app = web.Application(client_max_size=4096)
-    app.add_routes(
-        [
-            web.get("/", landing),
-            web.get(telemetry_path, metrics),
-            web.get("/-/healthy", healthy),
-            web.get("/-/ready", ready),
-        ]
-    )
-    return app
-
-
-def _rendered(view: View, *, openmetrics: bool) -> bytes:
-    """Every family but those of the registry."""
-    page = view.exposition.render(
-        view.ledger.totals, view.assignment.peers, view.runner.delays, openmetrics=openmetrics
-    )
-    if view.passive is None:
-        return page
-    page += kernel_exposition.render(
-        view.passive.tcp,
-        view.passive.sockets,
-        {peer.name for peer in view.assignment.peers},
-        [group.name for group in view.passive.own_groups],
-        openmetrics=openmetrics,
-    )
-    if view.passive.host is not None:
-        page += host_exposition.render(view.passive.host, openmetrics=openmetrics)
-    return page
-
-
-async def serve(app: web.Application, host: str | None, port: int) -> web.AppRunner:
-    """Start serving; the caller cleans the returned runner up. Raises OSError when the address is taken."""
-    listening = listening_socket(host, port)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.SockSite(runner, listening).start()
-    return runner
-
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Lightfloor agent {node}</title>
-<meta name="viewport" content="width=device-width">
-<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}}
-table{{border-collapse:collapse}}td,th{{padding:.15rem .9rem .15rem 0;text-align:left;font-variant-numeric:tabular-nums}}</style>
-<h1>Lightfloor agent {node}</h1><p>Version {version}, {peers} peers.
-<a href="{telemetry}">Metrics</a> · <a href="/-/healthy">Health</a> · <a href="/-/ready">Readiness</a></p>
-<h2>Paths</h2>{paths}<h2>Latest probes without an answer</h2>{misses}</html>"""
-
-
-def _landing_page(view: View, telemetry_path: str) -> str:
-    paths = []
-    for series, tally in sorted(view.ledger.totals.items()):
-        p50, p99 = tally.rtt.quantile_ns(0.5), tally.rtt.quantile_ns(0.99)
-        ended = ", ".join(f"{count} {outcome}" for outcome, count in tally.outcomes.items()) or "none yet"
-        paths.append((series.destination, series.probe, series.family, _ms(p50), _ms(p99), ended))
-    misses = [
-        (datetime.fromtimestamp(miss.wall_ns / NS, UTC).strftime("%Y-%m-%d %H:%M:%SZ"), miss.series.destination,
-         miss.series.probe, miss.series.family, miss.sample.outcome, miss.sample.detail)
-        for miss in reversed(view.runner.misses)
-    ]  # fmt: skip
-    return _PAGE.format(
-        node=html.escape(view.assignment.node),
-        version=__version__,
-        peers=len(view.assignment.peers),
-        telemetry=html.escape(telemetry_path),
-        paths=_table(("to", "probe", "family", "P50", "P99", "outcomes since start"), paths),
-        misses=_table(("time", "to", "probe", "family", "outcome", "why"), misses),
-    )
-
-
-def _ms(value_ns: float | None) -> str:
-    return "–" if value_ns is None else f"{value_ns / 1e6:.3f} ms"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    def line(cells: Iterable[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return f"<table>{line(head, 'th')}{body}</table>" if body else "<p>None.</p>"

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
-import ssl
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,19 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent import __version__
+from agent.web.guard import Guard
+from agent.web.listen import inherited_sockets, listening_socket
+from agent.web.server import WebServer
 from collector import systemd
+from collector.api.audit import AuditApi
 from collector.api.budget import BudgetApi
+from collector.api.findings import FindingsApi
 from collector.api.incidents import IncidentsApi
 from collector.api.maintenance import MaintenanceApi
+from collector.api.nodes import NodesApi
+from collector.api.operation import Access, Operation
 from collector.api.paths import PathsApi
+from collector.api.reports import ReportsApi
 from collector.api.routes import api_routes
 from collector.config import CollectorConfig, Server
 from collector.discovery import Discovery
@@ -31,6 +41,7 @@ from collector.ingest import Ingest
 from collector.joining.routes import Joining
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding
+from collector.live_advice import LiveAdvice
 from collector.logs import AccessLogger
 from collector.problem import ProblemError, error_response
 from collector.questions import Questions
@@ -42,6 +53,8 @@ from collector.web import Pages
 LOG = logging.getLogger("collector.app")
 
 JUDGE_SECONDS = 60.0
+ADVISE_SECONDS = 600.0
+"""Facts and settings change rarely, and every rule looks at a day."""
 EXPIRE_SECONDS = 3600.0
 SHUTDOWN_SECONDS = 5.0
 SMALL_BODY_BYTES = 4096
@@ -61,18 +74,27 @@ class Parts:
     database: Database
     fleet: LiveFleet
     standing: LiveStanding
+    advice: LiveAdvice
     incidents: LiveIncidents
     leases: LeaseDesk
     application: web.Application
+    server: WebServer
+
+    async def reload(self) -> str | None:
+        """Read the fleet file and the web configuration again; None, or what is wrong with either."""
+        fleet_problem = await self.fleet.reload()
+        if fleet_problem is None:
+            await self.standing.refresh()
+        return fleet_problem or await self.server.reload()
 
 
-async def serve(config: CollectorConfig) -> None:
+async def serve(config: CollectorConfig, *, systemd_socket: bool = False) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError, StoreError, OSError before it listens."""
     stop, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hangup)):
         loop.add_signal_handler(number, event.set)
-    async with running(config) as (parts, addresses):
+    async with running(config, systemd_socket=systemd_socket) as (parts, addresses):
         reloading = asyncio.create_task(_reload_at_each(hangup, parts))
         LOG.info("collector started", extra={"version": __version__, "addresses": ", ".join(addresses)})
         systemd.notify("READY=1")
@@ -83,7 +105,9 @@ async def serve(config: CollectorConfig) -> None:
 
 
 @asynccontextmanager
-async def running(config: CollectorConfig) -> AsyncIterator[tuple[Parts, list[str]]]:
+async def running(
+    config: CollectorConfig, *, systemd_socket: bool = False
+) -> AsyncIterator[tuple[Parts, list[str]]]:
     """The whole collector, listening; yields its parts and where it listens. Stops in order on the way out."""
     parts = assemble(config)
     runner = web.AppRunner(
@@ -94,11 +118,12 @@ async def running(config: CollectorConfig) -> AsyncIterator[tuple[Parts, list[st
     )
     tasks: list[asyncio.Task[None]] = []
     try:
-        addresses = await _listen(runner, config.server)
+        await parts.server.start(runner, inherited_sockets() if systemd_socket else _sockets(config.server))
+        addresses = [f"{host}:{port}" for host, port in parts.server.addresses]
         tasks += [asyncio.create_task(work) for work in _background(parts)]
         yield parts, addresses
     finally:
-        await runner.cleanup()
+        await parts.server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -108,11 +133,12 @@ async def running(config: CollectorConfig) -> AsyncIterator[tuple[Parts, list[st
 def assemble(config: CollectorConfig) -> Parts:
     """Every part, not yet listening. Raises ConfigError, StoreError."""
     fleet = LiveFleet(Path(config.fleet.path))
+    own_proof: set[tuple[str, str]] = set()
+    guard = _guard(config.server, own_proof)
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
-    zone = ZoneInfo(config.budget.time_zone)
-    standing = LiveStanding(database, fleet, time.time, zone)
+    standing = LiveStanding(database, fleet, time.time, ZoneInfo(config.budget.time_zone))
     incidents = LiveIncidents(database, fleet, time.time)
     ingest = Ingest(
         database,
@@ -121,49 +147,75 @@ def assemble(config: CollectorConfig) -> Parts:
         decompressed_bytes=config.limits.decompressed_bytes,
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
-    exporter = Exporter(database, fleet, standing, ingest, leases)
+    advice = LiveAdvice(database, fleet, time.time)
+    exporter = Exporter(database, fleet, standing, ingest, leases, advice)
     exporter.add(IncidentMetrics(incidents))
     questions = Questions(database)
-    pages = Pages(questions, fleet, standing, incidents)
+    pages = Pages(questions, fleet, standing, advice, incidents)
+    operations = [
+        *ingest.operations(),
+        *leases.operations(),
+        *FindingsApi(advice).operations(),
+        *_operations(config, database, fleet, questions),
+    ]
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
+    own_proof |= {(each.method, each.path) for each in operations if each.access is not Access.WEB}
+    guard.install(application)
+    parts = Parts(database, fleet, standing, advice, incidents, leases, application, WebServer(guard))
     application.add_routes(
         [
             *exporter.routes(),
             *pages.routes(),
-            *Joining(config.enroll).routes(),
-            *_health(fleet, standing),
-            *api_routes(
-                [
-                    *ingest.operations(),
-                    *leases.operations(),
-                    *BudgetApi(questions, fleet, zone).operations(),
-                    *MaintenanceApi(database, fleet).operations(),
-                    *PathsApi(questions, fleet).operations(),
-                    *IncidentsApi(questions, fleet).operations(),
-                    *Discovery(fleet).operations(),
-                ]
-            ),
+            *_health(parts),
+            *api_routes(operations),
         ]
     )
-    return Parts(database, fleet, standing, incidents, leases, application)
+    return parts
 
 
-async def _listen(runner: web.AppRunner, server: Server) -> list[str]:
-    await runner.setup()
-    context = None
-    if server.tls_cert and server.tls_key:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(server.tls_cert, server.tls_key)
-    site = web.TCPSite(runner, server.address or None, server.port, ssl_context=context, reuse_address=True)
-    await site.start()
-    return [f"{address[0]}:{address[1]}" for address in runner.addresses]
+def _operations(
+    config: CollectorConfig, database: Database, fleet: LiveFleet, questions: Questions
+) -> Iterator[Operation]:
+    """The API, but for what the agents ask."""
+    reports = config.reports.directory
+    yield from PathsApi(questions, fleet).operations()
+    yield from BudgetApi(questions, fleet, ZoneInfo(config.budget.time_zone)).operations()
+    yield from MaintenanceApi(database, fleet).operations()
+    yield from IncidentsApi(questions, fleet).operations()
+    yield from NodesApi(questions, fleet).operations()
+    yield from AuditApi(questions, fleet).operations()
+    yield from ReportsApi(None if reports is None else Path(reports)).operations()
+    yield from Discovery(fleet).operations()
+    yield from Joining(config.enroll).operations()
+
+
+def _guard(server: Server, own_proof: AbstractSet[tuple[str, str]]) -> Guard:
+    """Holds every request but those of these methods and paths, which ask for another proof or for none."""
+
+    def is_exempt(request: web.Request) -> bool:
+        resource = request.match_info.route.resource
+        return resource is not None and (request.method, resource.canonical) in own_proof
+
+    path = server.web_config_file
+    return Guard(server.web_config, None if path is None else Path(path), is_exempt)
+
+
+def _sockets(server: Server) -> list[socket.socket]:
+    try:
+        return [listening_socket(server.address or None, server.port)]
+    except OSError as error:
+        code = error.errno or 0
+        reason = os.strerror(code) if code > 0 else str(error)
+        raise OSError(code, f"cannot listen on {server.address}:{server.port}: {reason}") from error
 
 
 def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
     async def judge() -> None:
         await parts.database.roll_up_due()
         await parts.standing.refresh()
+
+    async def advise() -> None:
+        await parts.advice.refresh()
 
     async def watch() -> None:
         await parts.incidents.refresh()
@@ -175,8 +227,10 @@ def _background(parts: Parts) -> list[Coroutine[Any, Any, None]]:
         systemd.notify("WATCHDOG=1")
 
     work = [
+        parts.server.run(),
         _every(JUDGE_SECONDS, judge),
         _every(JUDGE_SECONDS, watch),
+        _every(ADVISE_SECONDS, advise),
         _every(EXPIRE_SECONDS, expire),
         parts.leases.run(),
     ]
@@ -199,25 +253,23 @@ async def _reload_at_each(hangup: asyncio.Event, parts: Parts) -> None:
         await hangup.wait()
         hangup.clear()
         systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        if await parts.fleet.reload() is None:
-            await parts.standing.refresh()
+        await parts.reload()
         systemd.notify("READY=1")
 
 
-def _health(fleet: LiveFleet, standing: LiveStanding) -> list[web.RouteDef]:
+def _health(parts: Parts) -> list[web.RouteDef]:
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="healthy\n")
 
     async def ready(_: web.Request) -> web.Response:
-        if standing.latest is None:
+        if parts.standing.latest is None:
             return web.Response(status=503, text="no path has been judged yet\n")
         return web.Response(text="ready\n")
 
     async def reload(_: web.Request) -> web.Response:
-        problem = await fleet.reload()
+        problem = await parts.reload()
         if problem is not None:
             return error_response(400, problem)
-        await standing.refresh()
         return web.json_response({"result": "reloaded"})
 
     return [web.get("/-/healthy", healthy), web.get("/-/ready", ready), web.post("/-/reload", reload)]
@@ -234,8 +286,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if error.status < 400 or not request.path.startswith(("/v1/", "/-/")):
             raise
         response = error_response(error.status, f"{request.method} {request.path}: {error.reason}")
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
+        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            if name in error.headers:
+                response.headers[name] = error.headers[name]
         return response
     except Exception:
         LOG.exception("request failed", extra={"method": request.method, "path": request.path})

@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.fleet import Fleet
 from collector.floor import LIGHT_KM_PER_SECOND, REFRACTIVE_INDEX, Coordinates
+from collector.sla import PathVerdict
 
 EARTH_RADIUS_KM = 6371.0
 ELLIPSOID_SLACK = 1.006
@@ -89,6 +91,24 @@ def audit(places: Mapping[str, Coordinates], pairs: Iterable[PairMinimum]) -> Au
     cover, others, exact = smallest_cover(list(broken))
     suspects = tuple(_suspect(node, places, least, broken, set(cover)) for node in cover)
     return Audit(len(least), len(broken), suspects, exact, others)
+
+
+def pairs_measured(
+    fleet: Fleet, rows: Iterable[PathVerdict]
+) -> tuple[dict[str, Coordinates], list[PairMinimum]]:
+    """The nodes' stated places and the least times between them, for audit: of nodes with known places only."""
+    sites = {name: fleet.coordinates[node.site] for name, node in fleet.nodes.items()}
+    places = {name: place for name, place in sites.items() if place is not None}
+    pairs = [
+        PairMinimum(
+            row.source, row.destination, row.min_seconds, row.floor.lowest_seconds, row.floor.floor_seconds
+        )
+        for row in rows
+        if row.floor is not None
+        and row.min_seconds is not None
+        and {row.source, row.destination} <= places.keys()
+    ]
+    return places, pairs
 
 
 def smallest_cover(

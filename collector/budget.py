@@ -142,7 +142,7 @@ def budget_of(period: str, start: str, end: str, counts: Counts) -> Budget:
         period_end=end,
         judged=counts.judged,
         over_limit=counts.over_limit,
-        allowed=counts.allowed,
+        allowed=round(counts.allowed, 6),
         sli=1 - counts.over_limit / counts.judged if counts.judged else None,
         remaining_ratio=None if used is None else 1 - used,
     )

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from agent.web.config import TlsServer, WebConfig, read_web_config
+from agent.web.tls import server_context
 from agent.wire.assignment import Port
 from agent.wire.settings import ConfigError, decode_toml
 from collector.period import zone_named
@@ -18,16 +20,37 @@ BodyBytes = Annotated[int, msgspec.Meta(ge=1024, le=2**30)]
 
 
 class Server(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where HTTP is served. Loopback by default: opening the pages to the world is the operator's decision."""
+    """Where HTTP is served. Loopback by default: opening the pages to the world is the operator's decision.
+
+    tls_cert, tls_key: enough for HTTPS. web_config_file: TLS, passwords and headers in the format of Prometheus'
+    exporters (agent.web.config), in place of those two.
+    """
 
     address: str = "127.0.0.1"
     port: Port = 10990
     tls_cert: str | None = None
     tls_key: str | None = None
+    web_config_file: str | None = None
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key are given together or not at all")
+        if self.tls_cert is not None and self.web_config_file is not None:
+            raise ValueError("web_config_file has the certificate too: give it, or tls_cert and tls_key")
+
+    def web_config(self) -> WebConfig:
+        """How the port is protected. Raises ConfigError for a web configuration file that is wrong."""
+        if self.web_config_file is not None:
+            return read_web_config(Path(self.web_config_file))
+        if self.tls_cert is None or self.tls_key is None:
+            return WebConfig()
+        return WebConfig(tls_server_config=TlsServer(self.tls_cert, self.tls_key))
+
+    def check_web_config(self) -> None:
+        """Raise ConfigError for a web configuration, certificate or key that cannot be used."""
+        tls = self.web_config().tls_server_config
+        if tls is not None:
+            server_context(tls, self.web_config_file or "[server]", insist=False)
 
 
 class RetentionDays(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -69,6 +92,12 @@ class Enroll(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def __post_init__(self) -> None:
         if self.url is not None and not _URL.fullmatch(self.url):
             raise ValueError(f"url is https://HOST[:PORT][/PATH], not {self.url!r}")
+
+
+class Reports(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """directory: where the folders are that `report` made, to be listed by /v1/reports; none: none is listed."""
+
+    directory: str | None = None
 
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -113,6 +142,7 @@ class CollectorConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     enroll: Enroll = Enroll()
     limits: Limits = Limits()
     budget: Budget = Budget()
+    reports: Reports = Reports()
     log: Log = Log()
 
 
@@ -129,11 +159,14 @@ def read_config(path: Path) -> CollectorConfig:
     def absolute(name: str | None) -> str | None:
         return None if name is None else str(beside / name)
 
-    replace = msgspec.structs.replace
+    replace, server = msgspec.structs.replace, config.server
     return replace(
         config,
         server=replace(
-            config.server, tls_cert=absolute(config.server.tls_cert), tls_key=absolute(config.server.tls_key)
+            server,
+            tls_cert=absolute(server.tls_cert),
+            tls_key=absolute(server.tls_key),
+            web_config_file=absolute(server.web_config_file),
         ),
         store=replace(config.store, path=absolute(config.store.path)),
         fleet=replace(config.fleet, path=absolute(config.fleet.path)),
@@ -142,6 +175,7 @@ def read_config(path: Path) -> CollectorConfig:
             ca_file=absolute(config.enroll.ca_file),
             packages=absolute(config.enroll.packages),
         ),
+        reports=replace(config.reports, directory=absolute(config.reports.directory)),
     )
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from agent.wire.series import ANSWERED, LOST, TimeSource
-from collector.advice.effect import HOUR_S, Effect, Figure, Outcome, effects_of, outcome_of
+from collector.advice.effect import Effect, Figure, Outcome, effects_of, outcome_of
+from collector.advice.hours import HOUR_S
 from collector.advice.likelihood import IGNORED
 from collector.fleet import Fleet
 from collector.maintenance import Announced
@@ -26,7 +27,7 @@ from collector.store.tiers import Period, plan_steps, widen
 from collector.store.totals import Totals
 
 BEFORE_SECONDS, AFTER_SECONDS = 14 * DAY_S, 14 * DAY_S
-MOST_TOUCHED, MOST_CONTROLS = 60, 40
+MOST_TOUCHED, MOST_CONTROLS = 40, 40
 """Paths looked at. More make the answer slower and hardly surer: paths of one node share most of their noise."""
 LEAST_SAMPLES = {Figure.P50: 10, Figure.P99: 30, Figure.LOSS: 10}
 """Of one hour, below which its figure says nothing."""

@@ -19,6 +19,7 @@ from collector.budget_exposition import path_labels, render_budgets
 from collector.ingest import Ingest
 from collector.leasing import LeaseDesk
 from collector.live import LiveFleet, LiveStanding, Snapshot
+from collector.live_advice import LiveAdvice
 from collector.standing import PathStanding
 from collector.store.database import Database
 from collector.store.writer import StoreFullError
@@ -96,10 +97,11 @@ class Exporter:
         standing: LiveStanding,
         ingest: Ingest,
         leases: LeaseDesk,
+        advice: LiveAdvice,
     ) -> None:
         self._standing = standing
         self._registry = CollectorRegistry()
-        self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases))
+        self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases, advice))
         ProcessCollector(registry=self._registry)
         self._rendered: tuple[Snapshot, bytes] | None = None
 
@@ -148,9 +150,11 @@ class _OwnMetrics:
         standing: LiveStanding,
         ingest: Ingest,
         leases: LeaseDesk,
+        advice: LiveAdvice,
     ) -> None:
         self._database, self._fleet, self._standing, self._ingest = database, fleet, standing, ingest
         self._leases = leases
+        self._advice = advice
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily("lightfloor_build_info", "1, with the version.", labels=["version"])
@@ -161,6 +165,7 @@ class _OwnMetrics:
         yield from self._of_leases()
         yield from self._of_store()
         yield from self._of_standing()
+        yield from self._of_advice()
         yield _gauge(
             "lightfloor_config_last_reload_successful",
             "1 when the fleet file in force is the one on disk as last read.",
@@ -207,6 +212,23 @@ class _OwnMetrics:
             limit.add_metric([node, "month"], budget.month_bytes)
         yield used
         yield limit
+
+    def _of_advice(self) -> Iterator[Metric]:
+        snapshot = self._advice.latest
+        if snapshot is None:
+            return
+        active = GaugeMetricFamily(
+            "lightfloor_finding_active",
+            "1 for each finding that stands; others are absent.",
+            labels=["node", "rule", "severity"],
+        )
+        for finding in snapshot.findings:
+            active.add_metric([finding.node, finding.id, finding.severity.value], 1)
+        yield active
+        yield _gauge(
+            "lightfloor_advice_computed_timestamp_seconds", "When advice was last made.", snapshot.wall_s
+        )
+        yield _gauge("lightfloor_advice_computing_seconds", "How long that took.", snapshot.took_seconds)
 
     def _of_ingest(self) -> Iterator[Metric]:
         counters = self._ingest.counters

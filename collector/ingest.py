@@ -19,7 +19,7 @@ from aiohttp import web
 from agent.wire.assignment import Assignment
 from agent.wire.batch import Batch, ForeignWindowError, MalformedError, WireError, decode
 from collector import decompress
-from collector.api.operation import Operation
+from collector.api.operation import Access, Operation
 from collector.bearer import UNKNOWN, node_of_request
 from collector.problem import error_response
 from collector.store.batches import BatchRefusedError, Stored
@@ -85,7 +85,7 @@ class Ingest:
                 body=Batch,
                 answer=dict[str, Stored],
                 refusals=BATCH_REFUSALS,
-                token=True,
+                access=Access.NODE,
             ),
             Operation(
                 method="GET",
@@ -97,7 +97,7 @@ class Ingest:
                     304: "the same as with the ETag of If-None-Match",
                     404: "the node is not in the fleet file",
                 },
-                token=True,
+                access=Access.NODE,
             ),
         ]
 

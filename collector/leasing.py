@@ -22,7 +22,7 @@ from aiohttp import web
 
 from agent.wire.lease import MOST_WAIT_SECONDS, Lease, LeaseAnswer, LeaseId, LeaseReport, Terms
 from agent.wire.series import Family
-from collector.api.operation import Operation, Parameters, parameters_of
+from collector.api.operation import Access, Operation, Parameters, parameters_of
 from collector.bearer import UNKNOWN, node_of_request
 from collector.fleet import Fleet
 from collector.fleet_file import Node
@@ -102,7 +102,7 @@ class LeaseDesk:
                 parameters=WaitParameters,
                 answer=LeaseAnswer,
                 refusals={},
-                token=True,
+                access=Access.NODE,
             ),
             Operation(
                 method="GET",
@@ -112,7 +112,7 @@ class LeaseDesk:
                 parameters=LeaseParameters,
                 answer=dict[str, str],
                 refusals=over,
-                token=True,
+                access=Access.NODE,
             ),
             Operation(
                 method="POST",
@@ -123,7 +123,7 @@ class LeaseDesk:
                 body=LeaseReport,
                 answer=dict[str, str],
                 refusals={**over, 413: "the body is too long", 422: "the report is wrong; detail says where"},
-                token=True,
+                access=Access.NODE,
             ),
         ]
 

@@ -11,11 +11,11 @@ from agent.wire.series import ANSWERED, LOST, Outcome
 
 
 class MinuteCounts(msgspec.Struct, omit_defaults=True):
-    """Sums over the minutes of a period, from which availability and the clustering of slow samples follow.
+    """Sums over the minutes of a period, from which availability and the clustering of slow or lost samples follow.
 
     measured: minutes with at least one probe answered or lost; available: those with at least one answered.
-    judged_minutes: minutes with judged > 0. The last three are sums over minutes of judged², judged × over_limit
-    and over_limit².
+    judged_minutes: minutes with judged > 0. The rest are sums over minutes of judged², judged × over_limit and
+    over_limit², and of sent², sent × lost and lost², where sent = answered + lost.
     """
 
     measured: int = 0
@@ -24,6 +24,9 @@ class MinuteCounts(msgspec.Struct, omit_defaults=True):
     judged_squared: int = 0
     judged_times_over: int = 0
     over_squared: int = 0
+    sent_squared: int = 0
+    sent_times_lost: int = 0
+    lost_squared: int = 0
 
     def add(self, outcomes: Mapping[Outcome, int], judged: int, over_limit: int) -> None:
         """Count one minute."""
@@ -35,6 +38,9 @@ class MinuteCounts(msgspec.Struct, omit_defaults=True):
         self.judged_squared += judged * judged
         self.judged_times_over += judged * over_limit
         self.over_squared += over_limit * over_limit
+        self.sent_squared += (answered + lost) ** 2
+        self.sent_times_lost += (answered + lost) * lost
+        self.lost_squared += lost * lost
 
     def merge(self, other: "MinuteCounts") -> None:
         """Add another period's sums to these."""
@@ -76,20 +82,33 @@ class Measured:
 
 
 def design_effect(judged: int, over_limit: int, minutes: MinuteCounts | None) -> float:
-    """How many times fewer independent samples there are than samples: 1 where slow ones do not cluster by minute.
-
-    Variance of the ratio over_limit / judged between minutes (ratio estimator for clusters of unequal size; Cochran,
-    Sampling Techniques, 1977, section 3.12) divided by the variance that independent samples would have.
-    """
-    blocks = minutes.judged_minutes if minutes else 0
-    if minutes is None or blocks < 2 or not 0 < over_limit < judged:
+    """How many times fewer independent samples there are than samples: 1 where slow ones do not cluster by minute."""
+    if minutes is None:
         return 1.0
-    ratio = over_limit / judged
-    residuals = (
-        minutes.over_squared - 2 * ratio * minutes.judged_times_over + ratio * ratio * minutes.judged_squared
-    )
-    between = blocks / (blocks - 1) * residuals / (judged * judged)
-    return max(1.0, between / (ratio * (1 - ratio) / judged))
+    sums = minutes.judged_squared, minutes.judged_times_over, minutes.over_squared
+    return _cluster_effect(judged, over_limit, minutes.judged_minutes, *sums)
+
+
+def loss_design_effect(sent: int, lost: int, minutes: MinuteCounts | None) -> float | None:
+    """The same of probes that were lost; None where the minutes' sums are not known."""
+    if (
+        minutes is None or minutes.sent_squared * minutes.measured < sent * sent
+    ):  # Cauchy-Schwarz: never with all sums
+        return None
+    sums = minutes.sent_squared, minutes.sent_times_lost, minutes.lost_squared
+    return _cluster_effect(sent, lost, minutes.measured, *sums)
+
+
+def _cluster_effect(n: int, k: int, blocks: int, n_squared: int, n_times_k: int, k_squared: int) -> float:
+    """Variance of the ratio k / n between blocks (ratio estimator for clusters of unequal size; Cochran, Sampling
+    Techniques, 1977, section 3.12) divided by the variance that independent samples would have; at least 1.
+    """
+    if blocks < 2 or not 0 < k < n:
+        return 1.0
+    ratio = k / n
+    residuals = k_squared - 2 * ratio * n_times_k + ratio * ratio * n_squared
+    between = blocks / (blocks - 1) * residuals / (n * n)
+    return max(1.0, between / (ratio * (1 - ratio) / n))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from collector.store.schema import MINUTE_S
 from collector.store.tiers import Period, plan, widen
 from collector.store.totals import SeriesTotals, Totals
 
-TIMED_PROBES = ("tcp", "udp", "syn", "icmp")
-"""Whose round trips stand for a path, the first that measured it."""
+TIMED_PROBES = ("udp", "syn", "tcp", "icmp")
+"""Whose round trips stand for a path, the first that measured it; the same order as on a node without a collector."""
 PORT_PROBES = ("tcp", "syn")
 TEST = "own_test_seconds"
 LEAST_LOADED_SAMPLES = 5

@@ -4,11 +4,11 @@ import msgspec
 
 from agent.wire.histogram import Histogram
 from agent.wire.series import Family, SeriesKey, TimeSource
-from collector.binomial import proves_at_most, proves_more, quantile_ranks, wilson_interval
+from collector.binomial import quantile_ranks, wilson_interval
 from collector.contract import SlaClass
 from collector.floor import Floor
-from collector.latency import Promise, Proof, Verdict, decide_by_counts, proof
-from collector.measured import Measured
+from collector.latency import Promise, Proof, Verdict, binomial_verdict, decide_by_counts, proof
+from collector.measured import Measured, loss_design_effect
 
 Interval = tuple[float | None, float | None]
 """Two-sided 95 %; None where open on that side."""
@@ -48,7 +48,7 @@ class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     samples: RTTs in the histogram; over_limit: of those compared with the limit (proof.samples), the ones above it.
     verdict: of the whole class; reason: of the criterion that decided; criteria: each of the class's promises.
     intervals: "p50", "p90", "p99", "p999" → what order statistics enclose the true percentile. loss_interval: Wilson's
-    score. availability: minutes with an answer / minutes probed. versions: empty unless the contract changed within the
+    score of independent probes; both divided by loss_design_effect where losses cluster. availability: minutes with an answer / minutes probed. versions: empty unless the contract changed within the
     period; limit_seconds and sla_class are then those of the last one, and the verdict is by_versions'.
     """
 
@@ -81,6 +81,7 @@ class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     answered: int
     lost: int
     loss_interval: Interval | None
+    loss_design_effect: float
     availability: float | None
     versions: tuple[Version, ...] = ()
 
@@ -95,7 +96,8 @@ def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaCl
     counts = proof(measured, promise.limit_seconds if promise else None)
     criteria = (_latency(measured, promise, counts, sla), *_other_criteria(measured, sla))
     deciding = overall(criteria)
-    rtt, sent = measured.rtt, measured.answered + measured.lost
+    rtt, lost = measured.rtt, _loss_counts(measured)
+    sent = lost.samples
     quantiles = {name: _quantile_seconds(rtt, q) for name, q in PERCENTILES.items()}
     min_seconds = _seconds(rtt.min_ns)
     floor_seconds = floor.floor_seconds if floor else None
@@ -128,7 +130,8 @@ def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaCl
         proof=counts,
         answered=measured.answered,
         lost=measured.lost,
-        loss_interval=wilson_interval(measured.lost, sent),
+        loss_interval=wilson_interval(lost.over_limit / lost.design_effect, sent / lost.design_effect),
+        loss_design_effect=lost.design_effect,
         availability=_availability(measured),
     )
 
@@ -207,20 +210,27 @@ def _other_criteria(measured: Measured, sla: SlaClass | None) -> list[Criterion]
 
 
 def _loss(measured: Measured, limit: float) -> Criterion:
-    lost, sent = measured.lost, measured.answered + measured.lost
-    said = f"{lost:,} of {sent:,} probes lost"
-    if not sent:
+    counts = _loss_counts(measured)
+    if not counts.samples:
         return Criterion("loss_ratio", None, limit, Verdict.NO_DATA, "no probe was answered or lost")
-    if proves_at_most(lost, sent, limit):
-        return Criterion(
-            "loss_ratio", lost / sent, limit, Verdict.PASS, f"{said}: at most {limit:g} proven at 95 %"
-        )
-    if proves_more(lost, sent, limit):
-        return Criterion(
-            "loss_ratio", lost / sent, limit, Verdict.FAIL, f"{said}: more than {limit:g} proven at 95 %"
-        )
-    why = f"{said}: neither at most nor more than {limit:g} is proven at 95 %"
-    return Criterion("loss_ratio", lost / sent, limit, Verdict.NOT_PROVEN, why)
+    verdict = binomial_verdict(counts.over_limit, counts.over_limit, counts, limit)
+    proven = {Verdict.PASS: "at most {} proven at 95 %", Verdict.FAIL: "more than {} proven at 95 %"}
+    words = proven.get(verdict, "neither at most nor more than {} is proven at 95 %").format(f"{limit:g}")
+    why = f"{counts.over_limit:,} of {counts.samples:,} probes lost: {words}; {counts.basis}"
+    return Criterion("loss_ratio", counts.over_limit / counts.samples, limit, verdict, why)
+
+
+def _loss_counts(measured: Measured) -> Proof:
+    """Lost probes of those answered or lost, with how far they cluster by minute."""
+    sent = measured.answered + measured.lost
+    effect = loss_design_effect(sent, measured.lost, measured.minutes)
+    if effect is None:
+        basis = "probes taken as independent: no minute counts"
+    elif effect > 1:
+        basis = f"probes divided by {effect:.2f}: losses cluster within minutes"
+    else:
+        basis = "losses do not cluster within minutes"
+    return Proof(sent, measured.lost, True, effect or 1.0, basis)
 
 
 def _compared(name: str, value: float | None, limit: float, *, at_least: bool) -> Criterion:

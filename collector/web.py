@@ -12,8 +12,10 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent import __version__
+from agent.advice.finding import LANGUAGES, WORST_FIRST, Finding, change_text, undo_text
 from agent.wire.series import TimeSource
 from collector import chart
+from collector.advice.causes import named
 from collector.budget import PathBudget, State
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
@@ -22,6 +24,7 @@ from collector.incidents.live import LiveIncidents
 from collector.incidents.record import stored_in_period
 from collector.incidents.words import cause_words, magnitude_words
 from collector.live import LiveFleet, LiveStanding
+from collector.live_advice import LiveAdvice
 from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
 from collector.period import DEFAULT_SECONDS, parse_period, trailing, utc
 from collector.questions import Questions
@@ -47,14 +50,20 @@ RANGES = {"1h": 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
 
 
 class Pages:
-    """The page of the mesh, of a path, of the incidents and of one incident."""
+    """The page of the mesh, of a path, of findings, of the incidents and of one incident."""
 
     def __init__(
-        self, questions: Questions, fleet: LiveFleet, standing: LiveStanding, incidents: LiveIncidents
+        self,
+        questions: Questions,
+        fleet: LiveFleet,
+        standing: LiveStanding,
+        advice: LiveAdvice,
+        incidents: LiveIncidents,
     ) -> None:
         self._questions = questions
         self._fleet = fleet
         self._standing = standing
+        self._advice = advice
         self._incidents = incidents
         self._templates = Environment(
             loader=PackageLoader("collector"),
@@ -64,7 +73,15 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters.update(FILTERS)
-        self._templates.globals.update(marks=MARKS, meanings=MEANINGS, version=__version__, geometry=chart)
+        self._templates.globals.update(
+            marks=MARKS,
+            meanings=MEANINGS,
+            version=__version__,
+            geometry=chart,
+            change_text=change_text,
+            undo_text=undo_text,
+            named=named,
+        )
         folder = resources.files("collector") / "templates"
         self._assets = {name: (folder / name).read_bytes() for name in ASSETS}
 
@@ -73,6 +90,7 @@ class Pages:
         return [
             web.get("/", self.get_mesh),
             web.get("/path/{source}/{destination}", self.get_path),
+            web.get("/findings", self.get_findings),
             web.get("/incidents", self.get_incidents),
             web.get("/incident/{name}", self.get_incident),
             web.get("/assets/{name}", self.get_asset),
@@ -95,6 +113,7 @@ class Pages:
             probe=probe,
             family=family,
             silent=quiet,
+            advised=_by_severity(self._advice.latest.findings) if self._advice.latest else {},
             burning=[budget for budget in snapshot.budgets if budget.burning],
             unheard=[
                 budget
@@ -176,6 +195,26 @@ class Pages:
             course_head=COURSE_HEADS[incident.kind],
         )
 
+    async def get_findings(self, request: web.Request) -> web.Response:
+        """What is advised now, of one node with ?node=; ?lang=zh in Chinese."""
+        snapshot = self._advice.latest
+        if snapshot is None:
+            return await self._page("starting.html.jinja", status=503)
+        node, language = request.query.get("node"), request.query.get("lang", "en")
+        if language not in LANGUAGES:
+            problem = f"lang is one of {', '.join(LANGUAGES)}, not {language!r}"
+            return await self._page("wrong.html.jinja", status=400, problem=problem)
+        findings = [finding for finding in snapshot.findings if node in (None, finding.node)]
+        return await self._page(
+            "findings.html.jinja",
+            snapshot=snapshot,
+            findings=findings,
+            stories=[story for story in snapshot.stories if node in (None, story.node)],
+            counts=_by_severity(findings),
+            node=node,
+            language=language,
+        )
+
     def _budgets(self, source: str, destination: str) -> list[PathBudget]:
         """As last judged: a minute ago at most."""
         latest = self._standing.latest
@@ -252,6 +291,12 @@ def _outcomes(path: PathTimeline, row: PathStanding) -> dict[str, int]:
             for point in series.points:
                 total.update(point.outcomes)
     return dict(total.most_common())
+
+
+def _by_severity(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many of each severity there are, worst first."""
+    counts = Counter(finding.severity for finding in findings)
+    return {severity.value: counts[severity] for severity in WORST_FIRST if counts[severity]}
 
 
 def _is_silent(node: NodeStatus, now_s: int) -> bool:

@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ZERO, GREEN, ORANGE, PURPLE, RED, YELLOW, Query, figure, lines
-from dashboards.promql import VERDICTS, loss
+from dashboards.promql import ROLLING, VERDICTS, loss
 from dashboards.tables import Column, matrix, rows
 
 SERIES = 'source=~"$node",probe="$probe",family="$family"'
@@ -98,8 +98,8 @@ def _share_over_limit(by: str) -> str:
     )
 
 
-def _of_pairs(metric: str) -> str:
-    return f"max by ({PAIR}) (lightfloor_sla_{metric}{{{SERIES}}})"
+def _of_pairs(metric: str, *selectors: str) -> str:
+    return f"max by ({PAIR}) (lightfloor_sla_{metric}{{{','.join((SERIES, *selectors))}}})"
 
 
 PATHS = (
@@ -124,7 +124,7 @@ PATHS = (
             Column(
                 "Budget left",
                 "percentunit",
-                _of_pairs("budget_remaining_ratio"),
+                _of_pairs("budget_remaining_ratio", ROLLING),
                 ((None, RED), (0, YELLOW), (0.25, GREEN)),
             ),
             Column(

@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GREEN, ORANGE, PURPLE, RED, YELLOW, Query, buckets, figure, lines
-from dashboards.promql import MORE_EXACT, UNSENT, VERDICTS, distribution, loss, mean, quantile
+from dashboards.promql import MORE_EXACT, ROLLING, UNSENT, VERDICTS, distribution, loss, mean, quantile
 
 SERIES = 'node="$node",destination="$destination",probe="$probe",family="$family"'
 BACK = 'node="$destination",destination="$node",probe="$probe",family="$family"'
@@ -43,9 +43,9 @@ VERDICT = (
     ),
     figure(
         "Budget left",
-        "Share of the allowed slow round trips of 24 hours that is left; below 0 it is overdrawn.",
+        "Share of the allowed slow round trips of 30 days that is left; below 0 it is overdrawn.",
         "percentunit",
-        Query(f"max(lightfloor_sla_budget_remaining_ratio{{{JUDGED}}})"),
+        Query(f"max(lightfloor_sla_budget_remaining_ratio{{{JUDGED},{ROLLING}}})"),
         thresholds=((None, RED), (0, YELLOW), (0.25, GREEN)),
     ),
     figure(

@@ -8,6 +8,8 @@ LOST = "timeout|unreachable|syn_retransmitted"
 """Outcomes that say that a probe was lost, as in the recording rules."""
 UNSENT = "skipped|unavailable|unresolved|failed"
 """Outcomes that say nothing about the path."""
+ROLLING = 'period="30d"'
+"""Of the budgets the rolling one; the other is the calendar month's."""
 
 VERDICTS = {
     "PASS": ("pass", "green"),

@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ZERO, GREEN, ORANGE, RED, YELLOW, Query, figure, lines
-from dashboards.promql import VERDICTS, highest, with_provider
+from dashboards.promql import ROLLING, VERDICTS, highest, with_provider
 from dashboards.tables import Column, rows
 
 JUDGED = 'source=~"$node",probe="$probe",family="$family"'
@@ -19,8 +19,9 @@ PATH_OF_ROW = link_to(
 )
 
 
-def _by_provider(aggregation: str, metric: str) -> str:
-    return f"{aggregation} by (provider) ({with_provider(f'lightfloor_sla_{metric}{{{JUDGED}}}')})"
+def _by_provider(aggregation: str, metric: str, *selectors: str) -> str:
+    series = f"lightfloor_sla_{metric}{{{','.join((JUDGED, *selectors))}}}"
+    return f"{aggregation} by (provider) ({with_provider(series)})"
 
 
 def _paths(verdicts: str) -> str:
@@ -39,9 +40,9 @@ def _burn(window: str) -> str:
 PROVIDERS = (
     figure(
         "Least budget left",
-        "Of each provider's paths the one with least left: share of the allowed slow round trips of 24 hours; below 0 it is overdrawn.",
+        "Of each provider's paths the one with least left: share of the allowed slow round trips of 30 days; below 0 it is overdrawn.",
         "percentunit",
-        Query(_by_provider("min", "budget_remaining_ratio"), "{{provider}}"),
+        Query(_by_provider("min", "budget_remaining_ratio", ROLLING), "{{provider}}"),
         thresholds=BUDGET,
         width=8,
     ),
@@ -65,18 +66,18 @@ PROVIDERS = (
 )
 
 
-def _of_paths(metric: str) -> str:
-    return f"max by ({PATH}) (lightfloor_sla_{metric}{{{JUDGED}}})"
+def _of_paths(metric: str, *selectors: str) -> str:
+    return f"max by ({PATH}) (lightfloor_sla_{metric}{{{','.join((JUDGED, *selectors))}}})"
 
 
 PATHS = (
     rows(
         "Paths, least budget first",
-        "The last 24 hours of every path: the objective is the share of round trips that the class wants within the limit; "
+        "The last 24 hours of every path, its budget of 30 days: the objective is the share of round trips that the class wants within the limit; "
         "a path whose budget is overdrawn is not failed before that is proven.",
         {"source": "From", "destination": "To", "verdict": "Verdict"},
         (
-            Column("Budget left", "percentunit", _of_paths("budget_remaining_ratio"), BUDGET),
+            Column("Budget left", "percentunit", _of_paths("budget_remaining_ratio", ROLLING), BUDGET),
             Column("Objective", "percentunit", _of_paths("objective_ratio")),
             Column("Judged", "short", _of_paths("judged")),
             Column("Over the limit", "short", _of_paths("over_limit")),
@@ -103,9 +104,9 @@ PATHS = (
 BUDGETS = (
     lines(
         "Least budget left",
-        "Of each provider's paths the one with least left of 24 hours' allowance.",
+        "Of each provider's paths the one with least left of 30 days' allowance.",
         "percentunit",
-        Query(_by_provider("min", "budget_remaining_ratio"), "{{provider}}"),
+        Query(_by_provider("min", "budget_remaining_ratio", ROLLING), "{{provider}}"),
         thresholds=((None, RED), (0, GREEN)),
         lowest=None,
     ),

@@ -46,6 +46,7 @@ MEANINGS = {
     "collector.assignment_interval_seconds": "how often to ask for a new assignment, ±20%",
     "exporter.listen_address": "[HOST]:PORT of /metrics; empty turns it off",
     "exporter.telemetry_path": "path of the metrics",
+    "exporter.web_config_file": "TLS, passwords and headers, as Prometheus' exporters take them; see docs/web.md",
     "responder.enabled": "whether peers can probe this node",
     "responder.listen_address": "[HOST]:PORT, TCP and UDP",
     "responder.connections_per_second": "per source address, an IPv6 /64 being one; above it connections are reset",

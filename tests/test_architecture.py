@@ -40,7 +40,7 @@ RULES = (
         "the collector takes the contract and the advice only",
         ("collector",),
         ("agent",),
-        but=("agent.wire", "agent.advice", "agent.kernel.parse_error", "agent.__version__"),
+        but=("agent.wire", "agent.advice", "agent.web", "agent.kernel.parse_error", "agent.__version__"),
         why="its image must not grow an import of the agent's IO",
     ),
     Rule(
@@ -53,6 +53,7 @@ RULES = (
         WORLD,
         why="time, randomness, files and packets come as arguments, so that they can be tested without any",
     ),
+    Rule("the web server knows the wire and itself", ("agent.web",), ("agent",), but=("agent.web", "agent.wire")),
     Rule("kernel parsers know no other part", ("agent.kernel",), ("agent",), but=("agent.kernel", "agent.wire")),
     Rule("the wire knows no other part", ("agent.wire",), ("agent",), but=("agent.wire",)),
     Rule(
@@ -78,17 +79,18 @@ RULES = (
 HOMES = {
     "subprocess": ("agent.net.process",),
     "aiohttp": (
-        "agent.net.collector", "agent.assignment", "agent.push", "agent.exporter", "agent.app", "agent.leases", "agent.selftest.link",
+        "agent.net.collector", "agent.assignment", "agent.push", "agent.pages", "agent.web", "agent.app", "agent.leases", "agent.selftest.link",
         "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.joining.routes", "collector.exporter", "collector.app", "collector.logs",
     ),
-    "prometheus_client": ("agent.exporter", "agent.app", "collector.exporter", "collector.app", "collector.incidents.metrics"),
-    "socket": ("agent.net", "collector.systemd"),
+    "prometheus_client": ("agent.exporter", "agent.pages", "agent.app", "collector.exporter", "collector.app", "collector.incidents.metrics"),
+    "socket": ("agent.net", "agent.web", "collector.systemd", "collector.app"),
     "select": ("agent.net",),
     "ctypes": ("agent.net",),
     "fcntl": ("agent.net",),
     "sqlite3": ("collector",),
     "numpy": ("collector",),
     "scapy": ("agent.net",),
+    "bcrypt": ("agent.web",),
 }  # fmt: skip
 """Who alone may import these, anywhere in a module."""
 

@@ -69,7 +69,7 @@ def worded(
         source=knowledge.source,
         further=knowledge.further,
         preference=preference,
-        subjects=found.subjects,
+        subjects=tuple(dict.fromkeys(found.subjects)),
     )
 
 

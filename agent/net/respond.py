@@ -10,8 +10,8 @@ import socket
 import struct
 import time
 
-from agent.net.listen import listening_socket
 from agent.net.rate import SourceRates
+from agent.web.listen import listening_socket
 
 _LOG = logging.getLogger("agent.respond")
 _LINGER_RESET = struct.pack("=ii", 1, 0)

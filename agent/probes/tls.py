@@ -164,5 +164,5 @@ def _report_change(burst: Burst, target: Target, result: Mapping[str, Any]) -> N
     shown = {name: result[name] for name in _TOLD}
     before = burst.memory.get(target)
     burst.memory[target] = shown
-    if before is not None and before != shown:
+    if before != shown:  # also at the first look: which key a peer has is evidence, not only that it changed
         burst.event(target, "tls", {"before": before, "after": shown})

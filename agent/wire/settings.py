@@ -93,10 +93,11 @@ def _fields_at(model: Any, path: str) -> list[str]:
 def _hint_at(model: Any, path: str) -> Any:
     """The type annotation there, None where the path leaves what is known."""
     here = model
-    for name, index in re.findall(r"\.(\w+)|(\[[^\]]*\])", path.removesuffix("`")):
+    for name, index in re.findall(r"\.([\w-]+)|(\[[^\]]*\])", path.removesuffix("`")):
         here = _struct_in(here) if name else here
         if name and here is not None:
-            here = get_type_hints(here).get(name)
+            names = {field.encode_name: field.name for field in msgspec.structs.fields(here)}
+            here = get_type_hints(here).get(names.get(name, name))
         elif index:
             here = next((a for a in reversed(getattr(here, "__args__", ())) if a is not Ellipsis), None)
     return here

@@ -18,7 +18,7 @@ from collector.advice.likelihood import IGNORED, Symptom, likelihood
 
 LEAST_SIBLINGS = 2
 """With one sibling nobody knows which of the two is the odd one."""
-UNEXPLAINED_FACTOR = 0.3
+UNEXPLAINED_FACTOR = 0.5
 """For a difference that cannot cause any of the symptoms measured."""
 SAME_SIZE_RATIO = 0.05
 """Two machines of one type differ by a few per cent in the memory that the firmware leaves."""

@@ -1,10 +1,8 @@
 """Did a change help: before and after on the touched paths, set against paths it did not touch. Pure.
 
 Difference in differences on hourly figures. Each path is compared with its own mean before the change, the touched
-paths' mean deviation with that of the control paths, and each hour with the same hour of the day before. What
-is left is judged by Student's t. Hours follow one another and days differ, so the interval is the wider of two:
-from the hours, with the loss of independence that a first-order autoregression implies (Bartlett 1946), and from the
-means of whole days.
+paths' mean deviation with that of the control paths, and each hour with the same hour of the day before (hours.py). What
+is left is judged by Student's t.
 """
 
 import math
@@ -16,23 +14,26 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.advice.student import t_quantile
+from collector.advice.hours import (
+    HOUR_S,
+    HOURS_PER_DAY,
+    LEAST_HOURS_BEFORE,
+    Floats,
+    Hourly,
+    Matched,
+    Spread,
+    by_hour_of_day,
+    mean_deviation,
+    spread_of,
+    table_of,
+)
 
-HOUR_S, HOURS_PER_DAY = 3600, 24
 ERROR = 0.05
 """Over all figures of one change: each is judged at this ÷ their number (Bonferroni)."""
-LEAST_HOURS_BEFORE, LEAST_HOURS_AFTER = 48, 6
-"""Two days show how much one hour of the day differs from the next day's."""
-FULL_DAY_HOURS = 12
-"""A day with fewer of its hours measured is no day's mean."""
+LEAST_HOURS_AFTER = 6
 LONGEST_WAIT_HOURS = 30 * HOURS_PER_DAY
-LEAST_DEGREES = 3.0
 POWER_MARGIN = 0.7
 """The interval's half width at which four of five true changes are proven, as a share of the change: 1.97 ÷ (1.97 + 0.84)."""
-
-Floats = NDArray[np.float64]
-Hourly = Mapping[int, float]
-"""Start of an hour (Unix seconds) → the figure of that hour."""
 
 
 class Outcome(StrEnum):
@@ -99,17 +100,6 @@ class Effect(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """How far the effect may lie from its estimate: half_width = sqrt(per_hour / hours_after + fixed)."""
-
-    per_hour: float
-    fixed: float
-
-    def half_width(self, hours_after: float) -> float:
-        return math.sqrt(self.per_hour / hours_after + self.fixed)
-
-
 def effects_of(
     touched: Mapping[Figure, Sequence[Hourly]], controls: Mapping[Figure, Sequence[Hourly]], change_s: int
 ) -> list[Effect]:
@@ -138,7 +128,7 @@ def effect_of(
     hours = np.array(sorted({hour for path in (*touched, *controls) for hour in path}), np.int64)
     change_hour_s = change_s // HOUR_S * HOUR_S
     before = hours < change_hour_s
-    ours, theirs = (_table(paths, hours, before, scale) for paths in (touched, controls))
+    ours, theirs = (table_of(paths, hours, before, relative=scale.relative) for paths in (touched, controls))
 
     def cannot_tell(reason: str, more_hours: int | None = None, hours_after: int = 0) -> Effect:
         return Effect(
@@ -152,126 +142,18 @@ def effect_of(
         return cannot_tell(
             "no path without a changed end was measured: what else changed cannot be told apart"
         )
-    difference = _mean_deviation(ours, before) - _mean_deviation(theirs, before)
+    difference = mean_deviation(ours, before) - mean_deviation(theirs, before)
     usable = np.isfinite(difference) & (hours != change_hour_s)
-    matched = _by_hour_of_day(hours[usable], difference[usable], before[usable])
+    matched = by_hour_of_day(hours[usable], difference[usable], before[usable])
     if len(matched.before) < LEAST_HOURS_BEFORE:
         return cannot_tell("touched and control paths have too few hours before it in common")
     if len(matched.after) < LEAST_HOURS_AFTER:
         short = LEAST_HOURS_AFTER - len(matched.after)
         return cannot_tell(f"{len(matched.after)} hours after it so far", short, len(matched.after))
-    spread = _spread(matched, error)
+    spread = spread_of(matched, error)
     if spread is None:
         return cannot_tell("too few days before the change to know how much they differ")
     return _judged(figure, matched, spread, _level(ours, before, scale), (len(ours), len(theirs)), error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Matched:
-    """Differences less the profile of the hours of the day before. before is scaled for what the profile took.
-
-    *_days: the number of the day of each entry. profile_weight: Σ share² ÷ days over the hours of the day, what the
-    profile's own uncertainty adds.
-    """
-
-    before: Floats
-    before_hours: NDArray[np.int64]
-    after: Floats
-    after_hours: NDArray[np.int64]
-    profile_weight: float
-
-
-def _table(
-    paths: Sequence[Hourly], hours: NDArray[np.int64], before: NDArray[np.bool_], scale: Scale
-) -> Floats:
-    """Paths with enough hours on both sides, one row each, on the scale on which changes add up; NaN unknown."""
-    rows = []
-    for path in paths:
-        values = np.array([path.get(int(hour), math.nan) for hour in hours])
-        if scale.relative:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                values = np.where(values > 0, np.log(values), np.nan)
-        known = np.isfinite(values)
-        if (known & before).sum() >= LEAST_HOURS_BEFORE and (known & ~before).sum() >= 1:
-            rows.append(values)
-    return np.array(rows).reshape(len(rows), len(hours))
-
-
-def _mean_deviation(table: Floats, before: NDArray[np.bool_]) -> Floats:
-    """Each path less its own mean before, averaged over the paths known in that hour; NaN where none is.
-
-    So a path that comes or goes shifts nothing.
-    """
-    deviation = table - np.nanmean(table[:, before], axis=1)[:, None]
-    known = np.isfinite(deviation)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, deviation, 0).sum(axis=0) / known.sum(axis=0))
-
-
-def _by_hour_of_day(hours: NDArray[np.int64], values: Floats, before: NDArray[np.bool_]) -> _Matched:
-    """Hours of the day without two days before the change have no profile and are left out."""
-    of_day = hours // HOUR_S % HOURS_PER_DAY
-    days = np.bincount(of_day[before], minlength=HOURS_PER_DAY)
-    profile = np.bincount(of_day[before], values[before], HOURS_PER_DAY) / np.maximum(days, 1)
-    kept = days[of_day] >= 2
-    left = values - profile[of_day]
-    first, second = before & kept, ~before & kept
-    scaled = left[first] * np.sqrt(days[of_day[first]] / (days[of_day[first]] - 1))
-    share = np.bincount(of_day[second], minlength=HOURS_PER_DAY) / max(1, second.sum())
-    weight = float((share**2 / np.maximum(days, 1)).sum())
-    return _Matched(scaled, hours[first], left[second], hours[second], weight)
-
-
-def _spread(matched: _Matched, error: float) -> _Spread | None:
-    """The wider of what hours and what days say; None with too few of both."""
-    candidates = [
-        spread for spread in (_spread_of_hours(matched, error), _spread_of_days(matched, error)) if spread
-    ]
-    return max(candidates, key=lambda spread: spread.half_width(len(matched.after)), default=None)
-
-
-def _spread_of_hours(matched: _Matched, error: float) -> _Spread | None:
-    after = matched.after - matched.after.mean()
-    residuals = np.concatenate([matched.before, after])
-    degrees = len(residuals) - HOURS_PER_DAY - 1.0
-    if degrees < LEAST_DEGREES:
-        return None
-    variance = float((residuals**2).sum() / (len(residuals) - 1))
-    inflation = _inflation(matched)
-    t = t_quantile(1 - error / 2, max(LEAST_DEGREES, degrees / inflation))
-    per_hour = t * t * variance * inflation
-    return _Spread(per_hour, per_hour * matched.profile_weight)
-
-
-def _inflation(matched: _Matched) -> float:
-    """(1 + ρ) / (1 − ρ): how many dependent hours are worth one independent, from neighbours an hour apart."""
-    neighbours = np.diff(matched.before_hours) == HOUR_S
-    first, second = matched.before[:-1][neighbours], matched.before[1:][neighbours]
-    power = float((matched.before**2).mean())
-    if len(first) < HOURS_PER_DAY or power == 0:
-        return 1.0
-    rho = float((first * second).mean()) / power
-    rho += (1 + 4 * rho) / len(first)  # the estimate's own bias (Kendall 1954)
-    rho = min(max(rho, 0.0), 0.95)
-    return (1 + rho) / (1 - rho)
-
-
-def _spread_of_days(matched: _Matched, error: float) -> _Spread | None:
-    before = _day_means(matched.before, matched.before_hours)
-    after = _day_means(matched.after, matched.after_hours)
-    degrees = len(before) + max(0, len(after) - 1) - 1.0
-    if degrees < LEAST_DEGREES:
-        return None
-    squares = float((before**2).sum()) + (float(((after - after.mean()) ** 2).sum()) if len(after) else 0.0)
-    t = t_quantile(1 - error / 2, degrees)
-    per_day = t * t * squares / degrees
-    return _Spread(per_day * HOURS_PER_DAY, per_day / len(before))
-
-
-def _day_means(values: Floats, hours: NDArray[np.int64]) -> Floats:
-    _, day, count = np.unique(hours // (HOUR_S * HOURS_PER_DAY), return_inverse=True, return_counts=True)
-    means = np.bincount(day, values) / count if len(count) else values
-    return np.asarray(means[count >= FULL_DAY_HOURS])
 
 
 def _level(table: Floats, before: NDArray[np.bool_], scale: Scale) -> float:
@@ -280,7 +162,7 @@ def _level(table: Floats, before: NDArray[np.bool_], scale: Scale) -> float:
 
 
 def _judged(
-    figure: Figure, matched: _Matched, spread: _Spread, level: float, paths: tuple[int, int], error: float
+    figure: Figure, matched: Matched, spread: Spread, level: float, paths: tuple[int, int], error: float
 ) -> Effect:
     scale = SCALES[figure]
     hours_after = len(matched.after)
@@ -314,7 +196,7 @@ def _outcome(change: float, low: float, high: float, scale: Scale) -> Outcome:
     return Outcome.HELPED if (change > 0) == scale.more_is_better else Outcome.HARMED
 
 
-def _more_hours(change: float, spread: _Spread, hours_after: int, scale: Scale) -> int | None:
+def _more_hours(change: float, spread: Spread, hours_after: int, scale: Scale) -> int | None:
     """Until the interval leaves out zero, or fits within ± least, whichever comes first; None where neither does."""
     least = math.log1p(scale.least) if scale.relative else scale.least
     target = abs(change) if abs(change) >= least else least - abs(change)

@@ -151,7 +151,7 @@ def drift_finding(found: Comparison) -> Finding | None:
 
 
 def _shown(difference: Difference) -> str:
-    return f"{difference.fact} {difference.here} ({difference.there})"
+    return f"{difference.fact} = {difference.here} ≠ {difference.there}"
 
 
 def effect_finding(

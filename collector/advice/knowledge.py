@@ -46,7 +46,7 @@ HUB = Knowledge(
 )
 DRIFT = Knowledge(
     Words(
-        title="Slow, unlike its siblings, and it differs in: {first}",
+        title="Slow, unlike its siblings; likeliest: {reason}",
         what="{node} shows {symptoms}; its {count} healthy siblings ({basis}) do not. It differs in {differences}: {list}.",
         why="With the same image and role, what differs is the likeliest cause; first of all {first}: {reason}.",
         effect="Alike in this, it should measure like its siblings; `effect` will tell.",
@@ -54,7 +54,7 @@ DRIFT = Knowledge(
         unless="the difference is meant: then say so by another role in the fleet file",
     ),
     Words(
-        title="与同类节点不同且变慢，差异首先在于：{first}",
+        title="比同类节点慢，最可能的原因：{reason}",
         what="{node} 表现为 {symptoms}；{count} 个健康的同类节点（{basis}）则没有。差异 {differences} 处：{list}。",
         why="镜像和角色相同时，差异之处最可能是原因；首先是 {first}：{reason}。",
         effect="消除该差异后，测量结果应与同类节点一致；可用 `effect` 验证。",

@@ -104,7 +104,7 @@ LIKELIHOODS: tuple[Likelihood, ...] = (
         "a kernel parameter differs", "内核参数不同",
     ),
     _row(
-        0.4, (D, T), r"cpu\.flags\.(vmx|svm|hypervisor)",
+        0.2, (D, T), r"cpu\.flags\.(vmx|svm|hypervisor)",
         "another host type; inside a guest vmx and svm only say whether nested virtualisation is offered: no proof",
         "宿主机类型不同；在虚拟机内 vmx/svm 只表示是否提供嵌套虚拟化，不能作为证据",
     ),

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.answer import json_answer
-from collector.api.operation import Operation, Paging, Parameters, body_of, get, parameters_of
+from collector.api.operation import Access, Operation, Paging, Parameters, body_of, get, parameters_of
 from collector.api.paths import Time, period_of
 from collector.bearer import UNKNOWN_OPERATOR, operator_of_request
 from collector.contract import Instant
@@ -92,8 +92,7 @@ class MaintenanceApi:
                     415: "the body is not JSON",
                     422: "the body is wrong; detail says where",
                 },
-                token=True,
-                operator=True,
+                access=Access.OPERATOR,
             ),
             Operation(
                 method="DELETE",
@@ -103,8 +102,7 @@ class MaintenanceApi:
                 parameters=OneParameters,
                 answer=Listed,
                 refusals={**UNAUTHORISED, 404: "nothing is in force under this id"},
-                token=True,
-                operator=True,
+                access=Access.OPERATOR,
             ),
         ]
 

@@ -6,12 +6,18 @@ from typing import Any
 
 import msgspec
 
-from collector.api.operation import JSON, Operation, Paging
+from collector.api.operation import JSON, Access, Operation, Paging
 from collector.problem import MEDIA_TYPE, Problem
 
 PATH = "/v1/openapi.json"
 REFERENCE = "#/components/schemas/{name}"
-AGENT, OPERATOR_TOKEN, OPERATOR = "agentToken", "operatorToken", "basic"
+AGENT, OPERATOR_TOKEN, PASSWORD = "agentToken", "operatorToken", "basic"
+_SECURITY: dict[Access, list[dict[str, list[str]]]] = {
+    Access.WEB: [{}, {PASSWORD: []}],
+    Access.NODE: [{AGENT: []}],
+    Access.OPERATOR: [{OPERATOR_TOKEN: []}],
+    Access.ANYBODY: [],
+}
 
 Document = dict[str, Any]
 
@@ -46,7 +52,7 @@ def document(operations: Sequence[Operation], version: str) -> Document:
                     "scheme": "bearer",
                     "description": "an operator's token, from `maintenance operator`",
                 },
-                OPERATOR: {
+                PASSWORD: {
                     "type": "http",
                     "scheme": "basic",
                     "description": "where a web configuration asks for it",
@@ -66,7 +72,7 @@ def _operation(
     described: Document = {
         "operationId": _identifier(operation),
         "summary": operation.summary,
-        "security": _security(operation),
+        "security": _SECURITY[operation.access],
         "parameters": [_parameter(operation, name, schema) for name, schema in properties.items()],
         "responses": _responses(operation, schema_of, problem),
     }
@@ -74,12 +80,6 @@ def _operation(
         content = {operation.body_media: {"schema": schema_of[_key(operation.body)]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
-
-
-def _security(operation: Operation) -> list[Document]:
-    if operation.token:
-        return [{OPERATOR_TOKEN if operation.operator else AGENT: []}]
-    return [{}, {OPERATOR: []}]
 
 
 def _identifier(operation: Operation) -> str:
@@ -106,10 +106,12 @@ def _asked(schema: Document) -> Document:
 def _responses(operation: Operation, schema_of: dict[str, Document], problem: Document) -> Document:
     refused = {"content": {MEDIA_TYPE: {"schema": problem}}}
     taken: Document = {"description": "what was asked for"}
-    if operation.answer is not None:
-        taken["content"] = {operation.media: {"schema": schema_of[_key(operation.answer)]}}
+    if operation.media != JSON:
+        taken["content"] = {operation.media: {}}  # bytes have no schema (section 4.14.4 there)
+    elif operation.answer is not None:
+        taken["content"] = {JSON: {"schema": schema_of[_key(operation.answer)]}}
     found = {str(operation.status): taken}
-    if operation.method == "GET" and operation.media == JSON and not operation.token:
+    if operation.method == "GET" and operation.media == JSON and operation.access is Access.WEB:
         taken["headers"] = _headers(operation)
         found["304"] = {"description": "the same as with the ETag of If-None-Match"}
     reasons = {

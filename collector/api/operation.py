@@ -7,6 +7,7 @@ To add one: write `async def handler(parameters)` that returns a value of the an
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -35,13 +36,22 @@ class Paging(Parameters, frozen=True, kw_only=True):
     offset: Annotated[int, msgspec.Meta(ge=0, le=10**9, description="rows before the page")] = 0
 
 
+class Access(Enum):
+    """Who may ask. Nobody but WEB is held to the web configuration."""
+
+    WEB = "whoever the web configuration lets in"
+    NODE = "an agent, by its node's bearer token"
+    OPERATOR = "an operator, by a bearer token"
+    ANYBODY = "anybody: nothing that it gives is secret"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method of one path.
 
     parameters, body, answer: types that msgspec has a JSON schema of; body None: there is none. media: of the answer.
     refusals: status → when it is given, beside 400 for parameters and 401 where authentication is asked for.
-    token: authenticated by a bearer token of its own: an agent's or, where operator says so, an operator's. handler: the aiohttp handler, which does as is described here.
+    handler: the aiohttp handler, which does as is described here.
     """
 
     method: str
@@ -55,8 +65,7 @@ class Operation:
     media: str = JSON
     status: int = 200
     refusals: dict[int, str]
-    token: bool = False
-    operator: bool = False
+    access: Access = Access.WEB
 
     def route(self) -> web.RouteDef:
         """For web.Application.add_routes."""

@@ -11,9 +11,11 @@ from agent.advice.advise import Advice
 from agent.advice.apply import files_to_apply
 from agent.advice.finding import LANGUAGES, Finding, Language
 from agent.advice.text import as_text
+from collector.advice.causes import named
+from collector.advice.diagnosis import Story
 from collector.advice.drift import Comparison
 from collector.advice.fleet import comparison_of, findings_of
-from collector.advising import FleetAdvice, advice_of_period
+from collector.advising import FleetAdvice, advice_of_period, findings_on_changes
 from collector.commands import CommandError, add_config_argument
 from collector.commands.sla import add_period_arguments
 from collector.config import read_config
@@ -25,6 +27,8 @@ from collector.store.tiers import Period
 from collector.text_table import aligned
 
 MOST_DIFFERENCES_SHOWN = 20
+MOST_CAUSES_SHOWN = 5
+LATENT = {"en": "nothing measured yet, a setting", "zh": "尚未测得影响，仅为配置"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--compare", metavar="NODE", help="in which facts this node differs from its healthy siblings"
+    )
+    parser.add_argument(
+        "--diagnose",
+        action="store_true",
+        help="the stories that findings tell together: likely causes, what speaks for and against each",
     )
     parser.add_argument(
         "--lang", dest="language", choices=LANGUAGES, default="en", help="default %(default)s"
@@ -79,9 +88,14 @@ def _answer(
         found = comparison_of(fleet, evidence_of_nodes(connection, fleet, period), arguments.compare)
         print(msgspec.json.encode(found).decode() if arguments.json else _comparison(found, language))
         return
-    advice = advice_of_period(connection, fleet, period, now_s)
+    effects = list(findings_on_changes(connection, fleet, now_s))
+    advice = advice_of_period(connection, fleet, period, effects)
     if arguments.write is not None:
         _write(advice, arguments.node, arguments.write)
+    if arguments.diagnose:
+        stories = [story for story in advice.stories if arguments.node in (None, story.node)]
+        print(msgspec.json.encode(stories).decode() if arguments.json else _stories(stories, language))
+        return
     findings = [finding for finding in findings_of(advice.nodes) if arguments.node in (None, finding.node)]
     if arguments.json:
         print(msgspec.json.encode([finding.as_json(language) for finding in findings]).decode())
@@ -98,12 +112,29 @@ def _overview(advice: FleetAdvice, findings: list[Finding], language: Language) 
     if not findings:
         return f"{said}: nothing found"
     rows = [(each.severity.value, each.node, each.id, each.words[language].title) for each in findings]
-    return f"{said}\n{aligned(('severity', 'node', 'rule', 'finding'), rows)}"
+    table = aligned(("severity", "node", "rule", "finding"), rows)
+    return f"{said}\n{table}\n--node NODE shows one in full; after a change, `effect --node NODE --at TIME` tells whether it helped"
 
 
 def _in_full(advice: FleetAdvice, node: str, language: Language) -> str:
     own = next((each for each in advice.nodes if each.node == node), None)
     return f"{node}: it has sent nothing" if own is None else as_text(own, language, undecided=True)
+
+
+def _stories(stories: list[Story], language: Language) -> str:
+    return "\n\n".join(_story(story, language) for story in stories) or "nothing to explain"
+
+
+def _story(story: Story, language: Language) -> str:
+    complaints = ", ".join(named(complaint, language) for complaint in story.complaints)
+    lines = [f"{story.node}: {complaints or LATENT[language]}"]
+    for number, cause in enumerate(story.causes[:MOST_CAUSES_SHOWN], 1):
+        lines.append(f"  {number}. {cause.cause} ({cause.score:.1f}): {getattr(cause.title, language)}")
+        for mark, sentences in (("+", cause.supporting), ("-", cause.opposing), ("?", cause.unknown)):
+            lines += [f"     {mark} {getattr(sentence, language)}" for sentence in sentences]
+    if story.next_measurement is not None:
+        lines.append(f"  next: {story.next_measurement}")
+    return "\n".join(lines)
 
 
 def _write(advice: FleetAdvice, node: str, folder: Path) -> None:

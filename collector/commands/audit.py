@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.audit import Audit, PairMinimum, Suspect, audit
+from collector.audit import Audit, PairMinimum, Suspect, audit, pairs_measured
 from collector.commands import CommandError, add_config_argument
 from collector.commands.sla import add_period_arguments, standing_asked_for
 from collector.config import read_text
@@ -73,17 +73,7 @@ def _of_file(arguments: argparse.Namespace) -> tuple[dict[str, Coordinates], lis
 
 def _recorded(arguments: argparse.Namespace) -> tuple[dict[str, Coordinates], list[PairMinimum]]:
     fleet, standing = standing_asked_for(arguments, days=30)
-    sites = {name: fleet.coordinates[node.site] for name, node in fleet.nodes.items()}
-    places = {name: place for name, place in sites.items() if place is not None}
-    pairs = [
-        PairMinimum(
-            row.source, row.destination, row.min_seconds, row.floor.lowest_seconds, row.floor.floor_seconds
-        )
-        for row in standing.rows
-        if row.floor is not None
-        and row.min_seconds is not None
-        and {row.source, row.destination} <= places.keys()
-    ]
+    places, pairs = pairs_measured(fleet, standing.rows)
     if not pairs:
         raise CommandError("nothing was measured between nodes with known places in that time")
     return places, pairs

@@ -31,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _checked(path: Path) -> str:
     """What the file is, in words. Raises ConfigError."""
     if is_collector_config(read_text(path)):
-        fleet_path = Path(read_config(path).fleet.path)
+        config = read_config(path)
+        config.server.check_web_config()
+        fleet_path = Path(config.fleet.path)
         return f"right, and so is {fleet_path}: {_described(read_fleet(fleet_path))}"
     return f"right: {_described(read_fleet(path))}"
 

@@ -96,13 +96,13 @@ def _enrolled(
 
 def _pin(config: CollectorConfig) -> str | None:
     """Of the certificate that is served, None where something else serves TLS. Raises CommandError."""
-    file = config.server.tls_cert
-    if file is None:
+    tls = config.server.web_config().tls_server_config
+    if tls is None:
         return None
     try:
-        return key_pin(Path(file).read_bytes())
+        return key_pin(Path(tls.cert_file).read_bytes())
     except (OSError, ValueError) as error:
-        raise CommandError(f"server.tls_cert {file}: {error}") from error
+        raise CommandError(f"the served certificate {tls.cert_file}: {error}") from error
 
 
 def _line(config: CollectorConfig, node: str, token: str, pin: str | None) -> str | None:
@@ -122,7 +122,7 @@ def _print_for_people(config: CollectorConfig, node: str, token: str, line: str 
         return
     url = (
         config.enroll.url
-        or f"{'https' if config.server.tls_cert else 'http'}://COLLECTOR:{config.server.port}"
+        or f"{'https' if config.server.web_config().tls_server_config else 'http'}://COLLECTOR:{config.server.port}"
     )
     print(
         "A line that joins by itself needs [enroll] url with https, and the certificate's file in [server] tls_cert"

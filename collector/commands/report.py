@@ -59,14 +59,13 @@ def run(arguments: argparse.Namespace) -> int:
     except pages.PdfUnavailableError as error:
         print(f"report: {error}; report.html prints as well", file=sys.stderr)
     try:
-        write_folder(arguments.out, files_of(report, made), report, signing_key(store.with_name(KEY_FILE)))
+        files = files_of(report, made)
+        write_folder(arguments.out, files, report, signing_key(store.with_name(KEY_FILE)))
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
     for line in pages.summary(report, arguments.lang):
         print(line)
-    print(
-        f"{arguments.out}: {', '.join(sorted([*made, 'report.json', 'paths.csv', 'days.csv', 'incidents.csv']))}, signed"
-    )
+    print(f"{arguments.out}: {', '.join(sorted(files))}, signed")
     return 0
 
 

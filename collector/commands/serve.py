@@ -20,6 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="in place of [server] address and port",
     )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config",
+        metavar="FILE",
+        help="TLS, passwords and headers, in place of what [server] has of them",
+    )
+    parser.add_argument(
+        "--web.systemd-socket",
+        dest="systemd_socket",
+        action="store_true",
+        help="listen on the sockets that systemd hands over",
+    )
     parser.add_argument("--log.level", dest="log_level", choices=LOG_LEVELS, help="in place of [log] level")
     parser.add_argument(
         "--log.format", dest="log_format", choices=LOG_FORMATS, help="in place of [log] format"
@@ -31,11 +43,18 @@ def run(arguments: argparse.Namespace) -> int:
     config = read_config(arguments.config)
     if arguments.listen:
         config = _listening_at(config, arguments.listen)
+    if arguments.web_config:
+        server = msgspec.structs.replace(
+            config.server, tls_cert=None, tls_key=None, web_config_file=arguments.web_config
+        )
+        config = msgspec.structs.replace(config, server=server)
     logs.configure(arguments.log_level or config.log.level, arguments.log_format or config.log.format)
     try:
-        uvloop.run(app.serve(config))
-    except (StoreError, OSError) as error:
+        uvloop.run(app.serve(config, systemd_socket=arguments.systemd_socket))
+    except StoreError as error:
         raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(error.strerror or str(error)) from error
     return 0
 
 

@@ -4,18 +4,24 @@ None of it is secret, and none of it asks for a token; what makes it trustworthy
 """
 
 import asyncio
-import re
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 from aiohttp import web
 
+from collector.api.operation import Access, Operation, Parameters, parameters_of
 from collector.config import Enroll
 from collector.joining.line import SCRIPT_PATH, certificates
 from collector.problem import error_response
 
-_PYTHON = re.compile(r"3\.[0-9]{1,2}")
-_ARCHITECTURE = re.compile(r"[a-z0-9]{1,16}")
+
+class PackageParameters(Parameters, frozen=True, kw_only=True):
+    """As dpkg names them: ?python=3.11&architecture=amd64."""
+
+    python: Annotated[str, msgspec.Meta(pattern=r"^3\.[0-9]{1,2}$")]
+    architecture: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]{1,16}$")]
 
 
 class Joining:
@@ -25,12 +31,37 @@ class Joining:
         self._settings = settings
         self._script = (resources.files("collector.joining") / "install.sh").read_bytes()
 
-    def routes(self) -> list[web.RouteDef]:
-        """For web.Application.add_routes."""
+    def operations(self) -> list[Operation]:
+        """For the API."""
         return [
-            web.get(SCRIPT_PATH, self.get_script),
-            web.get("/v1/ca.pem", self.get_authority),
-            web.get("/v1/packages/agent", self.get_package),
+            Operation(
+                method="GET",
+                path=SCRIPT_PATH,
+                summary="The script that the joining line runs",
+                handler=self.get_script,
+                media="text/x-shellscript",
+                refusals={},
+                access=Access.ANYBODY,
+            ),
+            Operation(
+                method="GET",
+                path="/v1/ca.pem",
+                summary="The authority of this collector's certificate",
+                handler=self.get_authority,
+                media="application/x-pem-file",
+                refusals={404: "the certificate is publicly trusted", 500: "enroll.ca_file cannot be used"},
+                access=Access.ANYBODY,
+            ),
+            Operation(
+                method="GET",
+                path="/v1/packages/agent",
+                summary="The newest Debian package of the agent for a server",
+                handler=self.get_package,
+                parameters=PackageParameters,
+                media="application/vnd.debian.binary-package",
+                refusals={404: "there is none for it"},
+                access=Access.ANYBODY,
+            ),
         ]
 
     async def get_script(self, _request: web.Request) -> web.Response:
@@ -50,10 +81,8 @@ class Joining:
 
     async def get_package(self, request: web.Request) -> web.StreamResponse:
         """The newest file of enroll.packages for ?python=3.11&architecture=amd64."""
-        python, architecture = (request.query.get(name, "") for name in ("python", "architecture"))
-        if not _PYTHON.fullmatch(python) or not _ARCHITECTURE.fullmatch(architecture):
-            return error_response(400, "?python=3.11&architecture=amd64 is expected, as dpkg names it")
-        pattern = f"lightfloor-agent_*+py{python}_{architecture}.deb"
+        asked = parameters_of(request, PackageParameters)
+        pattern = f"lightfloor-agent_*+py{asked.python}_{asked.architecture}.deb"
         package = await asyncio.to_thread(_newest, self._settings.packages, pattern)
         if package is None:
             return error_response(404, f"no {pattern} in enroll.packages")

@@ -7,13 +7,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from collector.budget import MONTH, Budget, Counts, budget_of
 from collector.fleet import Fleet
 from collector.incidents.incident import Incident
 from collector.incidents.record import found_in_period
 from collector.incidents.steps import Step, steps_of_period
 from collector.latency import Verdict
 from collector.report.month import Month
-from collector.standing import PathStanding, standing_of_period
+from collector.standing import PathStanding, announced_in, standing_of_period
 from collector.store.evidence import events_of_path
 from collector.store.query import load_steps
 from collector.store.raw import hourly_counts, raw_digest
@@ -28,7 +29,7 @@ BROKEN = (Verdict.FAIL, Verdict.UNACHIEVABLE)
 
 
 class Day(msgspec.Struct, frozen=True):
-    """One day (UTC) of a path: P99 and counts of what counts; p99_seconds None without a sample."""
+    """One day (UTC) of a path: P99 and counts of what counts, maintenance left out; p99_seconds None without a sample."""
 
     start_s: int
     samples: int
@@ -38,13 +39,13 @@ class Day(msgspec.Struct, frozen=True):
 
 
 class ReportPath(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the report. within: both ends are the provider's. budget_remaining_ratio: of the allowed slow samples."""
+    """One row of the report. within: both ends are the provider's. budget: of the month, each contract's own share."""
 
     within: bool
     row: PathStanding
     source_region: str | None
     destination_region: str | None
-    budget_remaining_ratio: float | None
+    budget: Budget
     days: tuple[Day, ...]
 
 
@@ -125,10 +126,11 @@ def report_of(
     rows = [row for row in standing.rows if provider in _providers(fleet, row)]
     if not any(row.samples for row in rows):
         raise EmptyReportError(f"nothing was measured on the paths of {provider} in {month.name}")
+    announced = announced_in(connection, fleet, standing.period)
     paths = []
     for done, row in enumerate(rows):
         progress(done, len(rows))
-        days = _days(connection, standing.period, row)
+        days = _days(connection, standing.period, row, announced.cuts(row.source, row.destination))
         paths.append(_path(fleet, provider, row, days))
     progress(len(rows), len(rows))
     wanted = {(row.source, row.destination, row.probe, row.family.value) for row in rows}
@@ -147,7 +149,7 @@ def report_of(
         paths=tuple(paths),
         providers=tuple(_scores(standing.rows, lambda row: _providers(fleet, row))),
         regions=tuple(_scores(rows, lambda row: [_region_pair(fleet, row)])),
-        week=_week(hourly_counts(connection, standing.period, wanted), month.zone),
+        week=_week(hourly_counts(connection, standing.period, wanted, announced.cuts), month.zone),
         events=tuple(_events(connection, month.period, rows)),
         incidents=tuple(each for each in found.incidents if _touches(fleet, provider, each)),
         excused=tuple(each for each in found.excused if _touches(fleet, provider, each)),
@@ -183,21 +185,31 @@ def _region_pair(fleet: Fleet, row: PathStanding) -> str:
 
 
 def _path(fleet: Fleet, provider: str, row: PathStanding, days: tuple[Day, ...]) -> ReportPath:
-    allowed = None if row.sla_class is None else row.proof.samples * (1 - row.sla_class.objective)
     return ReportPath(
         within=_providers(fleet, row) == [provider],
         row=row,
         source_region=_region(fleet, row.source),
         destination_region=_region(fleet, row.destination),
-        budget_remaining_ratio=1 - row.over_limit / allowed
-        if allowed and row.over_limit is not None
-        else None,
+        budget=budget_of(MONTH, row.period_start, row.period_end, _counts(row)),
         days=days,
     )
 
 
-def _days(connection: sqlite3.Connection, period: Period, row: PathStanding) -> tuple[Day, ...]:
-    _, steps = load_steps(connection, period, DAY_S, row.source, row.destination)
+def _counts(row: PathStanding) -> Counts:
+    """What the row's verdict rests on, with what the class then in force allowed."""
+    parts = row.versions or (row,)
+    promised = [(part.sla_class, part.proof) for part in parts if part.sla_class is not None]
+    return Counts(
+        judged=sum(proof.samples for _, proof in promised),
+        over_limit=sum(proof.over_limit for _, proof in promised),
+        allowed=sum(proof.samples * (1 - sla.objective) for sla, proof in promised),
+    )
+
+
+def _days(
+    connection: sqlite3.Connection, period: Period, row: PathStanding, cuts: Sequence[Period]
+) -> tuple[Day, ...]:
+    _, steps = load_steps(connection, period, DAY_S, row.source, row.destination, cuts)
     found = []
     for series, by_start in steps.items():
         if (series.probe, series.family, series.time_source) != (row.probe, row.family, row.time_source):

@@ -1,8 +1,6 @@
 """The report's folder: its files, the manifest with their SHA-256, and an ed25519 signature over the manifest."""
 
-import csv
 import hashlib
-import io
 import os
 import shutil
 from pathlib import Path
@@ -20,19 +18,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from collector.incidents.incident import Incident
 from collector.report.document import Report
+from collector.report.tables import as_csv, tables_of
 
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public-key.pem"
 COLUMNS = (
     "source", "destination", "probe", "family", "verdict", "samples", "over_limit", "p50_seconds", "p90_seconds",
     "p99_seconds", "p999_seconds", "min_seconds", "max_seconds", "floor_seconds", "limit_seconds", "ratio_to_floor",
-    "static_inflation", "dynamic_inflation", "loss_ratio", "availability", "minutes", "excluded_minutes", "reason",
-)  # fmt: skip
-INCIDENT_COLUMNS = (
-    "id", "kind", "start_s", "end_s", "cause", "name", "direction", "maintenance", "broken_paths", "measured_paths",
-    "sources_seeing", "sources_measuring", "excess_seconds", "loss_ratio", "path_mtu_bytes", "usual_path_mtu_bytes",
-    "breaks_limit", "retransmit_ratio", "usual_retransmit_ratio", "occurrences",
+    "static_inflation", "dynamic_inflation", "loss_ratio", "availability", "minutes", "excluded_minutes",
+    "maintenance_minutes", "reason",
 )  # fmt: skip
 
 
@@ -44,10 +38,10 @@ def files_of(report: Report, pages: dict[str, bytes]) -> dict[str, bytes]:
     """Every file but the manifest by name: the document as JSON, its tables as CSV, and the pages."""
     return {
         "report.json": msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n",
-        "paths.csv": _csv(
-            COLUMNS, ([_cell(getattr(path.row, name)) for name in COLUMNS] for path in report.paths)
+        "paths.csv": as_csv(
+            COLUMNS, ([getattr(path.row, name) for name in COLUMNS] for path in report.paths)
         ),
-        "days.csv": _csv(
+        "days.csv": as_csv(
             (
                 "source",
                 "destination",
@@ -69,36 +63,15 @@ def files_of(report: Report, pages: dict[str, bytes]) -> dict[str, bytes]:
                     d.samples,
                     d.judged,
                     d.over_limit,
-                    _cell(d.p99_seconds),
+                    d.p99_seconds,
                 ]
                 for p in report.paths
                 for d in p.days
             ),
         ),
-        "incidents.csv": _csv(INCIDENT_COLUMNS, map(_incident_row, (*report.incidents, *report.excused))),
+        **tables_of(report),
         **pages,
     }
-
-
-def _incident_row(incident: Incident) -> list[Any]:
-    about = (incident.cause.kind.value, incident.cause.name, incident.cause.direction)
-    return (
-        [_cell(value) for value in (*(getattr(incident, name) for name in INCIDENT_COLUMNS[:4]), *about)]
-        + [_cell(getattr(incident, name)) for name in INCIDENT_COLUMNS[7:-1]]
-        + [len(incident.occurrences)]
-    )
-
-
-def _csv(header: tuple[str, ...], rows: Any) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else getattr(value, "value", value)
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from collector.incidents.breach import Kind
@@ -12,8 +13,13 @@ from collector.incidents.words import KINDS, cause_words, magnitude_words, seen_
 from collector.report import words
 from collector.report.document import BROKEN, PROVEN, Report, ReportPath
 
+if TYPE_CHECKING:
+    from collector.standing import Exclusion
+
 CHART_WIDTH, CHART_HEIGHT = 640, 90
 MOST_CHARTS = 12
+MOST_BUDGETS = 40
+"""Paths of the budget table: those with the least left; budget.csv has all."""
 MOST_INCIDENT_PATHS, MOST_INCIDENT_CHANGES = 5, 5
 
 
@@ -44,7 +50,10 @@ def html(report: Report, language: str) -> str:
         matrix=_matrix(report),
         charts=[(path, chart(path)) for path in _worst(report)[:MOST_CHARTS]],
         week=_week(report),
-        exclusions=_exclusions(report),
+        disturbed=_disturbed(report),
+        announced=_announced(report),
+        budgets=_budgets(report)[:MOST_BUDGETS],
+        seconds=words.seconds_of,
         incidents=[_incident(each, report, language) for each in report.incidents],
         excused=[_incident(each, report, language) for each in report.excused],
         steps=[
@@ -100,7 +109,7 @@ def summary(report: Report, language: str) -> list[str]:
         lines.append(text["worst"].format(source=row.source, destination=row.destination, **shown))
     if report.incidents:
         lines.append(text["incident_count"].format(count=len(report.incidents)))
-    excluded = sum(path.row.excluded_minutes for path in report.paths) / 60
+    excluded = sum(path.row.excluded_minutes + path.row.maintenance_minutes for path in report.paths) / 60
     if excluded:
         lines.append(text["excluded"].format(hours=words.number(excluded, 1)))
     return lines
@@ -201,19 +210,40 @@ def _week(report: Report) -> list[list[dict[str, Any]]]:
     return [cells[day * 24 : day * 24 + 24] for day in range(7)]
 
 
-def _exclusions(report: Report) -> list[dict[str, Any]]:
-    """By source and reason, over its paths."""
+def _disturbed(report: Report) -> list[dict[str, Any]]:
+    """Minutes that a host spoiled itself: by source and flag, over its paths, with the worst figure."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for path in report.paths:
-        for exclusion in path.row.exclusions:
-            key = (path.row.source, exclusion.reason)
+    for row in (path.row for path in report.paths):
+        for exclusion in row.exclusions:
+            if exclusion.origin is not None:
+                continue
+            key = (row.source, exclusion.reason)
             entry = found.setdefault(
                 key, {"source": key[0], "reason": key[1], "minutes": 0, "worst": None, "paths": 0}
             )
             entry["minutes"] += exclusion.minutes
             entry["paths"] += 1
-            if exclusion.worst is not None and (
-                entry["worst"] is None or abs(exclusion.worst) > abs(entry["worst"])
-            ):
-                entry["worst"] = exclusion.worst
+            entry["worst"] = max(entry["worst"] or 0.0, exclusion.worst or 0.0, key=abs)
     return [found[key] for key in sorted(found)]
+
+
+def _announced(report: Report) -> list[dict[str, Any]]:
+    """Announced work, each window once, in order of time; minutes: taken out of its paths, each minute once."""
+    found: dict[Exclusion, dict[str, Any]] = {}
+    for path in report.paths:
+        for exclusion in path.row.exclusions:
+            if exclusion.origin is None:
+                continue
+            key = msgspec.structs.replace(exclusion, minutes=0)
+            entry = found.setdefault(key, {"window": exclusion, "paths": 0, "minutes": 0})
+            entry["paths"] += 1
+            entry["minutes"] += exclusion.minutes
+    return sorted(found.values(), key=lambda entry: (entry["window"].start, entry["window"].reason))
+
+
+def _budgets(report: Report) -> list[ReportPath]:
+    """Paths with a budget, the one with the least left first."""
+    known = [path for path in report.paths if path.budget.remaining_ratio is not None]
+    return sorted(
+        known, key=lambda path: (path.budget.remaining_ratio or 0.0, path.row.source, path.row.destination)
+    )

@@ -39,6 +39,17 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_criteria": "Nothing but latency was promised on these paths.",
         "exclusions": "What does not count",
         "no_exclusions": "Every measured minute counts.",
+        "announced": "Announced work", "from": "begins", "until": "ends", "announced_by": "announced",
+        "fleet_file": "inventory file", "by": "{when} by {who}", "late": "only after it had begun",
+        "minutes_note": "Minutes are path minutes: work of one hour on three paths is 180. Overlapping work counts once, for the window listed first.",
+        "disturbed": "Minutes that the measuring host disturbed itself",
+        "budgets": "Allowance of slow samples",
+        "budgets_note": "Share of samples within the limit, and how much of the allowance (100% less the objective) is left: below 0 it is overdrawn. The {count} paths with the least left; budget.csv has all.",
+        "within": "within limit", "objective": "objective", "allowed": "allowed", "left": "left",
+        "no_budgets": "No sample was compared with a limit.",
+        "versions": "Changes of contract",
+        "versions_note": "Each version is judged over its own time; the worst verdict stands.",
+        "class": "class", "no_class": "none",
         "minutes": "minutes", "worst_figure": "worst",
         "incidents": "Incidents",
         "incidents_note": "Breaches joined over time and over the mesh, each blamed on the one cause that explains most of its paths and fewest sound ones; who else it cannot be told apart from is said. Our own hosts are named as well.",
@@ -100,6 +111,17 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_criteria": "这些路径只承诺了延迟。",
         "exclusions": "不计入的时间",
         "no_exclusions": "全部测得的分钟均计入。",
+        "announced": "公告的维护", "from": "开始", "until": "结束", "announced_by": "公告",
+        "fleet_file": "清单文件", "by": "{when}，{who}", "late": "开始之后才公告",
+        "minutes_note": "分钟数为路径分钟：三条路径各一小时计 180。重叠的维护只计一次，归于最先列出的一项。",
+        "disturbed": "测量主机自身干扰的分钟",
+        "budgets": "慢样本余量",
+        "budgets_note": "不超过上限的样本比例，以及余量（100% 减去目标）还剩多少；小于 0 为超支。列出余量最少的 {count} 条路径；全部见 budget.csv。",
+        "within": "未超限", "objective": "目标", "allowed": "允许", "left": "剩余",
+        "no_budgets": "没有样本与上限比较过。",
+        "versions": "合同变更",
+        "versions_note": "每个版本按其自身时段判断；以最差结论为准。",
+        "class": "等级", "no_class": "无",
         "minutes": "分钟", "worst_figure": "最差值",
         "incidents": "事件",
         "incidents_note": "把各路径的异常按时间和网络合并，每个事件归于一个原因：它解释最多的异常路径、最少的正常路径；无法区分的其他原因一并写明。我方主机的原因同样列出。",
@@ -170,6 +192,11 @@ def moment(time_s: int, zone: str, language: str) -> str:
     if language == "zh":
         return f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}"
     return f"{local.day} {local:%B %Y %H:%M}"
+
+
+def seconds_of(text: str) -> int:
+    """Unix seconds of a time of the document, ISO 8601."""
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 def month_name(name: str, language: str) -> str:

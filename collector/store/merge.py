@@ -33,6 +33,9 @@ _OF_A_MINUTE = {
     "judged_squared": "judged * judged",
     "judged_times_over": "judged * over_limit",
     "over_squared": "over_limit * over_limit",
+    "sent_squared": f"({_ANSWERED} + {_LOST}) * ({_ANSWERED} + {_LOST})",
+    "sent_times_lost": f"({_ANSWERED} + {_LOST}) * ({_LOST})",
+    "lost_squared": f"({_LOST}) * ({_LOST})",
 }
 """What MinuteCounts.add would add for one minute row."""
 

@@ -78,11 +78,16 @@ def _rows_without_cuts(
 
 
 def load_steps(
-    connection: sqlite3.Connection, period: Period, step_s: int, source: str, destination: str
+    connection: sqlite3.Connection,
+    period: Period,
+    step_s: int,
+    source: str,
+    destination: str,
+    cuts: Sequence[Period] = (),
 ) -> tuple[Period, dict[SeriesKey, dict[int, SeriesTotals]]]:
     """One path's series over time: by start of each step that has rows. step_s: a whole number of minutes.
 
-    The period is widened to whole steps; a step shorter than the rows that are left shows at the row's start.
+    cuts: what of it is left out. The period is widened to whole steps; a step shorter than the rows that are left shows at the row's start.
     """
     connection.execute("BEGIN")
     try:
@@ -94,7 +99,8 @@ def load_steps(
         def group_of(start: Ints, series: Ints, spoiled: Ints) -> Ints:
             return ((start - first_s) // step_s * MOST_SERIES + series) * 2 + spoiled
 
-        merged = merge_rows(_rows(connection, plan_steps(period, held, step_s), sorted(names)), group_of)
+        spans = [span for part in without(period, cuts, held) for span in plan_steps(part, held, step_s)]
+        merged = merge_rows(_rows(connection, spans, sorted(names)), group_of)
     finally:
         connection.execute("COMMIT")
     steps: dict[SeriesKey, dict[int, SeriesTotals]] = {name: {} for name in names.values()}

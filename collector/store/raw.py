@@ -4,26 +4,35 @@ import hashlib
 import sqlite3
 from collections.abc import Collection, Iterator
 
-from collector.store.query import coverage
+from collector.store.query import CutsOf, coverage
 from collector.store.schema import HOUR_S
-from collector.store.tiers import Period, plan, plan_steps, widen
+from collector.store.tiers import Period, plan, plan_steps, widen, without
 
 PathSeries = tuple[str, str, str, str]
 """Source, destination, probe, family."""
 
 
 def hourly_counts(
-    connection: sqlite3.Connection, period: Period, wanted: Collection[PathSeries]
+    connection: sqlite3.Connection, period: Period, wanted: Collection[PathSeries], cuts_of: CutsOf
 ) -> Iterator[tuple[int, int, int]]:
-    """(start of the hour, judged, over the limit) over all of these series' clean rows; days whose hours are gone are left out."""
-    ids = _ids(connection, wanted)
-    for span in plan_steps(period, coverage(connection), HOUR_S):
-        if span.tier != "day":
-            yield from connection.execute(
-                f"SELECT start_s / {HOUR_S} * {HOUR_S} AS hour_s, SUM(judged), SUM(over_limit) FROM {span.tier}"
-                f" WHERE start_s >= ? AND start_s < ? AND NOT spoiled AND series IN ({ids}) GROUP BY hour_s",
-                (span.start_s, span.end_s),
-            )
+    """(start of the hour, judged, over the limit) over all of these series' clean rows; days whose hours are gone are left out.
+
+    An hour may come in several pieces.
+    """
+    held = coverage(connection)
+    by_cuts: dict[tuple[Period, ...], list[PathSeries]] = {}
+    for each in wanted:
+        by_cuts.setdefault(tuple(cuts_of(each[0], each[1])), []).append(each)
+    for cuts, series in by_cuts.items():
+        ids = _ids(connection, frozenset(series))
+        spans = [span for part in without(period, cuts, held) for span in plan_steps(part, held, HOUR_S)]
+        for span in spans:
+            if span.tier != "day":
+                yield from connection.execute(
+                    f"SELECT start_s / {HOUR_S} * {HOUR_S} AS hour_s, SUM(judged), SUM(over_limit) FROM {span.tier}"
+                    f" WHERE start_s >= ? AND start_s < ? AND NOT spoiled AND series IN ({ids}) GROUP BY hour_s",
+                    (span.start_s, span.end_s),
+                )
 
 
 def raw_digest(

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
@@ -13,6 +14,7 @@ from agent.wire.batch import encode
 from agent.wire.histogram import Histogram
 from agent.wire.series import Outcome
 from collector import app
+from collector.budgets import budgets_now
 from collector.fleet import parse_fleet
 from collector.measured import MinuteCounts
 from collector.standing import standing_of_period
@@ -162,7 +164,7 @@ def fill_month(path):
 
 @pytest.mark.timeout(300)
 def test_a_month_of_a_hundred_nodes_is_judged_in_seconds(tmp_path):
-    """9,900 paths × 30 days and the edges: all verdicts in ≤ 10 s, within 20 × of reading the rows from SQLite alone."""
+    """9,900 paths × 30 days and the edges: all verdicts in ≤ 10 s, budgets in less, within 20 × of reading the rows from SQLite alone."""
     fleet = mesh()
     paths, bytes_a_day = fill_month(tmp_path / "store.db")
     connection = open_reader(tmp_path / "store.db")
@@ -176,11 +178,18 @@ def test_a_month_of_a_hundred_nodes_is_judged_in_seconds(tmp_path):
     began = time.perf_counter()
     standing = standing_of_period(connection, fleet, period)
     seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    budgets = budgets_now(connection, fleet, period.end_s, ZoneInfo("Asia/Shanghai"))
+    budgeting = time.perf_counter() - began
     connection.close()
+    assert len(budgets) == paths
+    assert all(
+        each.budgets[0].judged > 25 * 8640 for each in budgets
+    )  # hours within the month are not filled in
     print(
-        f"\nmonth of {paths:,} paths: {seconds:.2f} s for {rows:,} rows of which a day's histogram takes"
+        f"\nmonth of {paths:,} paths: {seconds:.2f} s, budgets and burn rates {budgeting:.2f} s, for {rows:,} rows of which a day's histogram takes"
         f" {bytes_a_day:.0f} bytes; reading them alone {reading:.2f} s"
     )
     assert len(standing.rows) == paths
     assert all(row.samples == DAYS * 8640 + 5 * 360 + 6 for row in standing.rows)
-    assert seconds < 20 * reading
+    assert budgeting < seconds < 20 * reading

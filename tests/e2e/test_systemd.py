@@ -10,7 +10,6 @@ import pytest
 import trustme
 
 from lab.machine import Machine, machine, missing_for_a_machine
-from packages import build
 
 MISSING = missing_for_a_machine()
 pytestmark = [
@@ -63,11 +62,9 @@ def until(what: Callable[[], object], seconds: float = 30) -> None:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    packages = tmp_path_factory.mktemp("packages")
-    built = [build(name, packages) for name in ("agent", "collector")]
+def host(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[Machine]:
     with machine(tmp_path_factory.mktemp("machine")) as booted:
-        for package in built:
+        for package in packages.iterdir():
             target = booted.root / "root" / package.name
             target.write_bytes(package.read_bytes())
             booted.run("dpkg", "-i", f"/root/{package.name}", timeout=120)

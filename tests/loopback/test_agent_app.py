@@ -1,14 +1,19 @@
 """The whole agent as a process: starts, measures, reloads, tells systemd, stops in time, survives kill −9."""
 
 import asyncio
+import base64
 import json
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import closing
 
+import bcrypt
 import msgspec
 import pytest
 from aiohttp import web
@@ -133,6 +138,68 @@ def test_the_command_line_outlives_a_reload(tmp_path):
         assert agent.metric("lightfloor_config_last_reload_successful") == 1
         agent.stop()
     assert agent.log == ""
+
+
+def test_the_configuration_is_shown_without_secrets_and_read_again_on_request(tmp_path):
+    """/config is the configuration in force as JSON; POST /-/reload does what SIGHUP does and says what is wrong."""
+    agent = AgentProcess(tmp_path)
+    agent.write('[collector]\nurl = "http://me:hidden@127.0.0.1:1/"\ntoken_file = "token"\n')
+    with agent:
+        agent.wait_until(lambda: agent.get("/-/healthy")[0] == 200, "health")
+        shown = json.loads(agent.get("/config")[1])
+        assert shown["node"] == "here"
+        assert "hidden" not in agent.get("/config")[1]
+
+        def reload():
+            url = f"http://127.0.0.1:{agent.port}/-/reload"
+            try:
+                with urllib.request.urlopen(url, data=b"", timeout=5) as response:
+                    return response.status, response.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.read().decode()
+
+        agent.write("log = 3\n")
+        status, words = reload()
+        assert status == 400
+        assert "log: expected object" in words
+        assert agent.metric("lightfloor_config_last_reload_successful") == 0
+        agent.write(
+            'max_probes_per_second = 7\n[collector]\nurl = "http://me:hidden@127.0.0.1:1/"\ntoken_file = "token"\n'
+        )
+        assert reload() == (200, "Reloaded\n")
+        assert json.loads(agent.get("/config")[1])["max_probes_per_second"] == 7
+        assert agent.metric("lightfloor_config_last_reload_successful") == 1
+
+
+def test_a_web_configuration_protects_it_and_a_wrong_one_ends_the_start(tmp_path):
+    """With --web.config.file /metrics asks for a password; a file that is wrong is one line and status 2."""
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{prometheus: {hashed}}}\n")
+    with AgentProcess(tmp_path, arguments=("--web.config.file", str(tmp_path / "web.yml"))) as agent:
+        agent.wait_until(lambda: agent.get("/metrics")[0] == 401, "a challenge")
+        right = "Basic " + base64.b64encode(b"prometheus:secret").decode()
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{agent.port}/metrics", headers={"Authorization": right}
+        )
+        with urllib.request.urlopen(asked, timeout=5) as response:
+            assert b"lightfloor_build_info" in response.read()
+    (tmp_path / "web.yml").write_text("basic_auth_users: {prometheus: secret}\n")
+    with AgentProcess(tmp_path, arguments=("--web.config.file", str(tmp_path / "web.yml"))) as agent:
+        assert agent.process.wait(15) == 2
+        assert "basic_auth_users" in agent.log.splitlines()[-1]
+        assert "Traceback" not in agent.log
+
+
+@pytest.mark.debian
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="systemd is not installed")
+def test_systemd_can_hand_over_the_socket(tmp_path):
+    """Started by a connection to a socket of systemd's, it serves on that socket."""
+    port = free_port()
+    activate = ("systemd-socket-activate", "-l", f"127.0.0.1:{port}")
+    with AgentProcess(tmp_path, arguments=("--web.systemd-socket",), prefix=activate) as agent:
+        agent.port = port
+        agent.wait_until(lambda: agent.get("/-/healthy")[0] == 200, "health")
 
 
 def test_systemd_is_told_how_it_goes(tmp_path):

@@ -9,12 +9,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from agent import exporter
 from agent.runner import Miss
 from agent.sample import Sample
 from agent.wire.assignment import Assignment
 from agent.wire.series import Outcome
 from exporter_view import SERIES, view_of_one_peer
+from web_servers import exporting
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
 
@@ -22,12 +22,12 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;versi
 @asynccontextmanager
 async def served(view, path="/metrics"):
     """A session against the exporter of this view."""
-    runner = await exporter.serve(exporter.application(view, path), "127.0.0.1", 0)
+    server = await exporting(view, path)
     async with aiohttp.ClientSession(
-        f"http://127.0.0.1:{runner.addresses[0][1]}", auto_decompress=False
+        f"http://127.0.0.1:{server.addresses[0][1]}", auto_decompress=False
     ) as session:
         yield session
-    await runner.cleanup()
+    await server.close()
     view.responder.close()
 
 
@@ -139,8 +139,8 @@ async def test_promtool_accepts_the_whole_page(tmp_path):
 async def test_an_address_in_use_is_an_error(tmp_path):
     """The second exporter on a port raises OSError."""
     view = view_of_one_peer(tmp_path)
-    first = await exporter.serve(exporter.application(view, "/metrics"), "127.0.0.1", 0)
+    first = await exporting(view)
     with pytest.raises(OSError, match="in use"):
-        await exporter.serve(exporter.application(view, "/metrics"), "127.0.0.1", first.addresses[0][1])
-    await first.cleanup()
+        await exporting(view, port=first.addresses[0][1])
+    await first.close()
     view.responder.close()

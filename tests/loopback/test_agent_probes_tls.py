@@ -187,12 +187,13 @@ async def test_a_closed_port_is_refused():
     assert (await Looks(port).look()).outcome is Outcome.REFUSED
 
 
-async def test_a_new_key_is_an_event(authority, ca_file):
-    """What the peer shows is compared with the last look."""
+async def test_the_first_key_and_each_new_one_are_events(authority, ca_file):
+    """What the peer shows is compared with the last look, the first time with none."""
     looks = Looks(0, ca_file=ca_file)
     for kind in (trustme.KeyType.ECDSA, trustme.KeyType.ECDSA, trustme.KeyType.RSA):
         async with serving(server_context(authority.issue_cert(NAME, key_type=kind))) as port:
             await looks.look(port)
-    ((kind, detail),) = looks.events
-    assert kind == "tls"
-    assert (detail["before"]["key_type"], detail["after"]["key_type"]) == ("ECDSA", "RSA")
+    assert [kind for kind, _ in looks.events] == ["tls", "tls"]
+    (_, first), (_, then) = looks.events
+    assert (first["before"], first["after"]["key_type"]) == (None, "ECDSA")
+    assert (then["before"]["key_type"], then["after"]["key_type"]) == ("ECDSA", "RSA")

@@ -4,10 +4,13 @@ import json
 import subprocess
 import sys
 import time
+import urllib.request
+from dataclasses import dataclass
 
 import pytest
 
 from batches import MS, batch, series, window
+from collector.report.folder import signing_key, write_folder
 from collector_process import CollectorProcess, free_port, request
 from small_fleet import fill, write_files
 
@@ -17,12 +20,26 @@ ALREADY_SAID = "positive_data_acceptance,ignored_auth"
 """A period that ends before it starts fits the schema and is refused; tokens have their own tests."""
 
 
+@dataclass
+class Signed:
+    """What of a Report goes into its manifest."""
+
+    provider: str
+    month: str
+    format: int = 1
+    zone: str = "UTC"
+    raw_rows: int = 3
+    raw_sha256: str = "00"
+
+
 @pytest.fixture
 def collector(tmp_path):
     windows = [window(start_s=NOW - 60 * i, values_ns=[7 * MS] * 6, limit_ns=12 * MS) for i in range(1, 90)]
     windows += [window(series(destination="nyc"), NOW - 60 * i, [290 * MS], 122 * MS) for i in range(1, 90)]
     token = fill(tmp_path / "store.db", [batch(windows)], NOW)
-    process = CollectorProcess(write_files(tmp_path), free_port()).wait("/-/ready")
+    config = write_files(tmp_path)
+    config.write_text(config.read_text() + '[reports]\ndirectory = "reports"\n')
+    process = CollectorProcess(config, free_port()).wait("/-/ready")
     process.token = token
     yield process
     process.end()
@@ -51,6 +68,42 @@ def test_every_route_below_v1_is_described(collector):
     served = {route.resource.canonical for route in parts.application.router.routes()}
     parts.database.close()
     assert {path for path in served if path.startswith("/v1/")} == paths.keys()
+
+
+def test_a_report_is_fetched_as_it_was_signed_and_nothing_else_is(collector, tmp_path):
+    """Its files come byte for byte, to be kept; a path out of its folder, or a file that was not signed, is not found."""
+    folder = tmp_path / "reports" / "alpha-2026-10"
+    write_folder(
+        folder, {"report.html": b"<p>\xff"}, Signed("alpha", "2026-10"), signing_key(tmp_path / "key.pem")
+    )
+    (folder / "secret.txt").write_text("x")
+    url = f"{collector.url}/v1/reports/alpha-2026-10"
+    with urllib.request.urlopen(f"{url}/report.html", timeout=10) as answer:
+        assert answer.read() == b"<p>\xff"
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="report.html"'
+    for other in ("secret.txt", "..%2f..%2fcollector.toml", "%2e%2e", "%2Fetc%2Fpasswd"):
+        assert request(f"{url}/{other}")[0] in (400, 404)
+    assert json.loads(request(url)[1])["genuine"] is False
+
+
+def test_nodes_say_when_they_last_spoke_and_what_was_found_of_them(collector):
+    """Each node of the fleet file is there; one that nobody knows has no facts to ask for."""
+    nodes = {node["name"]: node for node in json.loads(collector.get("/v1/nodes?provider=alpha")[1])}
+    assert nodes.keys() == {"ams", "fra", "nyc"}
+    assert nodes["ams"]["last_batch"] is not None
+    assert nodes["nyc"]["last_batch"] is None
+    assert collector.get("/v1/nodes/ams/facts")[0] == 200
+    assert collector.get("/v1/nodes/nobody/facts")[0] == 404
+
+
+def test_the_audit_is_the_commands(collector, capsys):
+    """GET /v1/audit and `audit --json` say the same of the same time."""
+    from collector.cli import main
+
+    answer = json.loads(collector.get("/v1/audit")[1])
+    main(["audit", "--json", "--config.file", str(collector.config)])
+    assert json.loads(capsys.readouterr().out) == answer
+    assert answer["pairs"] == 2
 
 
 def test_a_list_comes_in_pages(collector):

@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import contextlib
 import html
 import logging
@@ -11,6 +12,7 @@ import time
 import xml.etree.ElementTree as ET
 
 import aiohttp
+import bcrypt
 import msgspec
 import pytest
 import trustme
@@ -281,6 +283,32 @@ async def test_tls_is_served_where_it_is_configured(tmp_path):
             await client.session.get(client.url.replace("https", "http") + "/-/healthy")
 
 
+async def test_people_need_a_password_and_agents_their_token(tmp_path):
+    """With a web configuration page, API and /metrics ask for a password; an agent's own paths ask for its token alone."""
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{op: {hashed}}}\n")
+    async with serving(tmp_path, server='web_config_file = "web.yml"\n') as client:
+        right = {"Authorization": "Basic " + base64.b64encode(b"op:secret").decode()}
+        token = {"Authorization": f"Bearer {client.token}"}
+        for path in ("/", "/metrics", "/v1/sla", "/v1/openapi.json", "/-/healthy", "/v1/nothing"):
+            status, body, headers = await client.get(path, **token)
+            assert status == 401
+            assert headers["WWW-Authenticate"].startswith("Basic")
+            assert "ams" not in body
+        problem = msgspec.json.decode((await client.get("/v1/sla"))[1])
+        assert problem["detail"].endswith("a name and its password are needed")
+        assert (await client.get("/metrics", **right))[0] == 200
+        assert (await client.get("/v1/sla", **right))[0] == 200
+        assert (await client.get("/v1/assignment", **token))[0] == 200
+        status, _, headers = await client.get("/v1/assignment", **right)
+        assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
+        (tmp_path / "web.yml").write_text("basic_auth_users: {op: secret}\n")
+        async with client.session.post(client.url + "/-/reload", headers=right) as response:
+            assert response.status == 400
+            assert "basic_auth_users" in await response.text()
+        assert (await client.get("/metrics", **right))[0] == 200
+
+
 async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
     """A collector that cannot listen says so and leaves nothing running."""
     async with serving(tmp_path) as client:
@@ -288,7 +316,7 @@ async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
         config = configured(tmp_path)
         taken = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=int(port)))
         writers = sum(thread.name == "store-writer" for thread in threading.enumerate())
-        with pytest.raises(OSError, match="address already in use"):
+        with pytest.raises(OSError, match=r"cannot listen on 127\.0\.0\.1:.*in use"):
             async with app.running(taken):
                 pass
         assert sum(thread.name == "store-writer" for thread in threading.enumerate()) == writers

@@ -10,12 +10,12 @@ import urllib.request
 
 import pytest
 
-from agent import exporter
 from agent.sample import Sample
 from agent.wire.histogram import RELATIVE_ERROR
 from agent.wire.series import Outcome
 from agent_process import free_port
 from exporter_view import SERIES, view_of_one_peer
+from web_servers import exporting
 
 MS = 1_000_000
 SCRAPE = "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: a, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
@@ -77,9 +77,9 @@ async def test_quantiles_of_native_histograms_are_within_the_wires_error(prometh
     times_ns = sorted(80 * MS + 37_000 * number * number for number in range(100))
     for time_ns in times_ns:
         view.ledger.record(SERIES, Sample(Outcome.OK, time_ns), 160 * MS)
-    runner = await exporter.serve(exporter.application(view, "/metrics"), "127.0.0.1", 0)
+    server = await exporting(view)
     try:
-        ask = prometheus(runner.addresses[0][1])
+        ask = prometheus(server.addresses[0][1])
         name = "lightfloor_probe_rtt_seconds"
         for quantile in (0.5, 0.9, 0.99):
             ((sample,),) = [await asyncio.to_thread(until, ask, f"histogram_quantile({quantile}, {name})")]
@@ -91,5 +91,5 @@ async def test_quantiles_of_native_histograms_are_within_the_wires_error(prometh
         assert not await asyncio.to_thread(ask, f"{name}_count")  # native indeed: no classic series was kept
         assert await asyncio.to_thread(until, ask, "lightfloor_probe_judged_total")
     finally:
-        await runner.cleanup()
+        await server.close()
         view.responder.close()

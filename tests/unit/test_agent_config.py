@@ -115,16 +115,16 @@ def test_wrong_listen_addresses(text):
 def test_the_command_line_has_the_last_word():
     """A flag replaces the file's value; a flag not given changes nothing; a wrong one is named."""
     config = Config("fra")
-    changed = override(config, "127.0.0.1:1", "debug", "json")
+    changed = override(config, "127.0.0.1:1", "web.yml", "debug", "json")
     assert (changed.exporter.listen_address, changed.log.level, changed.log.format) == (
         "127.0.0.1:1",
         "debug",
         "json",
     )
-    assert override(config, None, None, None) == config
-    assert override(config, "", None, None).exporter.listen_address == ""
+    assert override(config, None, None, None, None) == config
+    assert override(config, "", None, None, None).exporter.listen_address == ""
     with pytest.raises(ConfigError, match=r"^--web.listen-address: expected HOST:PORT or :PORT, got 'x'$"):
-        override(config, "x", None, None)
+        override(config, "x", None, None, None)
 
 
 def test_the_example_is_right():

@@ -96,6 +96,16 @@ def test_the_slow_node_is_explained_by_what_it_does_not_share(advise):
     assert "3 healthy siblings (role worker)" in drift["what"]
 
 
+def test_diagnose_tells_one_story_of_several_findings(advise):
+    """hkg's lossy, slow paths and its overlay, with the causes in order; the same for people."""
+    found = json.loads(advise("--node", "hkg", "--diagnose", "--json")[1])
+    assert {complaint for story in found for complaint in story["complaints"]} >= {"delay", "large packets"}
+    assert "overlay-mtu" in {story["causes"][0]["cause"] for story in found}
+    text = advise("--node", "hkg", "--diagnose", "--lang", "zh")[1]
+    assert "1. " in text
+    assert "隧道" in text
+
+
 def test_compare_ranks_every_difference(advise):
     """As JSON, and as a table with the reason in the language asked for."""
     found = json.loads(advise("--compare", "hkg", "--json")[1])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collector.api.answer import json_answer, takes_gzip
 from collector.api.openapi import document
-from collector.api.operation import Operation, Paging, Parameters, delete, get, parameters_of, post
+from collector.api.operation import Access, Operation, Paging, Parameters, delete, get, parameters_of, post
 from collector.problem import ProblemError
 
 
@@ -152,7 +152,13 @@ def described():
         post("/v1/rows", "Make", Parameters, Row, Row, made),
         delete("/v1/rows/{name}", "Take away", OneRow, gone),
         Operation(
-            method="GET", path="/v1/own", summary="Own", handler=rows, answer=Row, refusals={}, token=True
+            method="GET",
+            path="/v1/own",
+            summary="Own",
+            handler=rows,
+            answer=Row,
+            refusals={},
+            access=Access.NODE,
         ),
     ]
     return document(operations, "1.2.3")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,11 @@ from collector.calibrate import calibrate
 from collector.floor import Coordinates, geodesic_km
 from collector.gazetteer import CITY_UNCERTAINTY_KM, UnknownPlaceError, airport, city
 from collector.pairs_csv import COLUMNS, parse_pairs
+from collector.standing import standing_of_period
+from collector.store.schema import open_reader
+from collector.store.tiers import Period
+from tests.batches import DAY, batch, series, window
+from tests.small_fleet import fill, fleet
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared/data"
 CORPUS = BESIDE if BESIDE.is_dir() else Path(os.environ.get("LIGHTFLOOR_CORPUS", "/nonexistent"))
@@ -133,3 +139,33 @@ def test_every_airport_of_the_table_is_found_where_it_says():
                 geodesic_km(airport(row["iata"]), Coordinates(float(row["lat"]), float(row["lon"]))) < 5
             )
     assert agreeing > 0.99 * len(rows)
+
+
+EXACT = {"p50_seconds": 0.5, "p90_seconds": 0.9, "p99_seconds": 0.99, "p999_seconds": 0.999}
+
+
+@pytest.mark.parametrize("merge", [True, False], ids=["days and hours", "minutes"])
+def test_percentiles_of_real_series_are_within_bounds_after_store_and_roll_up(tmp_path, merge):
+    """90 heavy-tailed series through windows, tiers and merging: each percentile of `sla` within 1.1 % of the exact one."""
+    slices = rows_of("1-rtt/seattle_688_slices_nodes0-9.tsv", "\t")
+    names = [name for name in slices[0] if name != "slice"]
+    values = {
+        name: [ns for row in slices if row[name] and (ns := round(float(row[name]) * 1e9)) > 0]
+        for name in names
+    }
+    windows = [
+        window(series("ams", f"n{name}"), DAY + 1500 * (at // 6), values[name][at : at + 6])
+        for name in names
+        for at in range(0, len(values[name]), 6)
+    ]
+    fill(tmp_path / "store.db", [batch(windows)], DAY + 3 * 86400, merge)
+    connection = open_reader(tmp_path / "store.db")
+    rows = standing_of_period(connection, fleet(), Period(DAY, DAY + 2 * 86400)).rows
+    connection.close()
+    measured = {row.destination: row for row in rows if row.samples}
+    assert len(measured) == 90
+    for name in names:
+        ordered = sorted(values[name])
+        for figure, q in EXACT.items():
+            exact = ordered[max(0, math.ceil(q * len(ordered)) - 1)] / 1e9
+            assert getattr(measured[f"n{name}"], figure) == pytest.approx(exact, rel=0.011), (name, figure)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agent.wire.histogram import Histogram
 from agent.wire.series import Outcome
-from collector.measured import Measured, MinuteCounts, above, design_effect
+from collector.measured import Measured, MinuteCounts, above, design_effect, loss_design_effect
 
 TIMES_NS = st.lists(st.integers(1, 10**10), min_size=1, max_size=200)
 
@@ -61,6 +61,28 @@ def test_without_minutes_or_slow_samples_there_is_no_effect_to_see():
     assert design_effect(100, 5, None) == 1.0
     assert effect_of([(6, 0)] * 100) == 1.0
     assert effect_of([(6, 6)] * 100) == 1.0
+
+
+def lost_of(rows):
+    """Effect of losses, given (sent, lost) of each minute."""
+    counts = MinuteCounts()
+    for sent, lost in rows:
+        counts.add({Outcome.OK: sent - lost, Outcome.TIMEOUT: lost}, 0, 0)
+    sent, lost = (sum(column) for column in zip(*rows, strict=True))
+    return loss_design_effect(sent, lost, counts)
+
+
+def test_losses_in_bursts_are_worth_less_than_spread_ones():
+    """An outage of ten minutes is ten events of sixty probes."""
+    assert lost_of([(6, 6)] * 10 + [(6, 0)] * 1430) == pytest.approx(6, rel=0.02)
+    assert lost_of([(6, 1)] * 60 + [(6, 0)] * 1380) == 1.0
+
+
+def test_sums_that_are_not_there_are_not_taken_for_no_clustering():
+    """Hours merged before these sums were kept hold zeros, and no probes hold none."""
+    old = MinuteCounts(measured=1440, available=1440)
+    assert loss_design_effect(8640, 60, old) is None
+    assert loss_design_effect(8640, 60, None) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=2, max_size=50), st.data())

@@ -108,7 +108,7 @@ def test_a_path_that_became_slow_fails_and_its_days_show_when(report):
     assert slow.row.verdict.value == "FAIL"
     first, last = slow.days[2], slow.days[-2]
     assert first.p99_seconds < slow.row.limit_seconds < last.p99_seconds
-    assert slow.budget_remaining_ratio < 0
+    assert slow.budget.remaining_ratio < 0
     away = path(report, "hkg-1", "fra-1")
     assert len({day.start_s for day in away.days}) == 29
     summary = pages.summary(report, "en")
@@ -130,9 +130,14 @@ def test_incidents_stand_in_it_with_their_cause(report):
 
 def test_what_does_not_count_is_listed_with_reason_and_length(report):
     """A robbed host's minutes and announced work stand in the list, each with its minutes."""
-    listed = {(e["source"], e["reason"]): e["minutes"] for e in pages._exclusions(report)}
-    assert listed["nyc-1", "steal_ratio"] == 24 * 3
-    assert listed["fra-1", "maintenance: router"] == 120 * 3
+    disturbed = {(e["source"], e["reason"]): e["minutes"] for e in pages._disturbed(report)}
+    assert disturbed == {("nyc-1", "steal_ratio"): 24 * 3}
+    (work,) = pages._announced(report)
+    assert (work["window"].reason, work["paths"], work["minutes"]) == ("maintenance: router", 6, 120 * 6)
+    assert sum(hour.judged for hour in report.week) == sum(p.budget.judged for p in report.paths)
+    quiet = path(report, "fra-1", "nyc-1")
+    assert quiet.row.minutes == 31 * 24 - 2
+    assert sum(day.judged for day in quiet.days) == quiet.budget.judged == quiet.row.samples
 
 
 def test_the_week_is_the_local_one(home, report):

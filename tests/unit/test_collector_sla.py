@@ -118,6 +118,30 @@ def test_impossible_and_unachievable_are_told_from_slow():
     assert judge(SERIES, measured(1000, 50), FLOOR, SlaClass()).verdict == "FAIL"
 
 
+def lossy(rows):
+    """(minutes, lost of six) as one day's measurement."""
+    counts = MinuteCounts()
+    for count, lost in rows:
+        for _ in range(count):
+            counts.add({Outcome.OK: 6 - lost, Outcome.TIMEOUT: lost}, 0, 0)
+    sent, lost = 6 * sum(count for count, _ in rows), sum(count * lost for count, lost in rows)
+    rtt = Histogram.of([12 * MS] * (sent - lost))
+    return Measured(rtt, 0, 0, {Outcome.OK: sent - lost, Outcome.TIMEOUT: lost}, counts)
+
+
+def test_losses_of_one_burst_prove_less_than_as_many_spread_over_the_day():
+    """18 of 8,640 lost break 0.1 % when spread; in three bad minutes they are three events, which prove nothing."""
+    sla = SlaClass(loss_ratio_max=0.001)
+    spread = judge(SERIES, lossy([(18, 1), (1422, 0)]), FLOOR, sla)
+    burst = judge(SERIES, lossy([(3, 6), (1437, 0)]), FLOOR, sla)
+    found = [row.criteria[1] for row in (spread, burst)]
+    assert [each.verdict for each in found] == ["FAIL", "NOT_PROVEN"]
+    assert "losses cluster" in found[1].reason
+    assert (spread.loss_design_effect, burst.loss_design_effect) == (1.0, pytest.approx(6, rel=0.01))
+    assert spread.loss_ratio == burst.loss_ratio
+    assert burst.loss_interval[0] < spread.loss_interval[0] < spread.loss_interval[1] < burst.loss_interval[1]
+
+
 @pytest.mark.parametrize(
     ("promised", "what", "expected", "word"),
     [

@@ -183,6 +183,18 @@ def test_a_breach_of_either_version_is_a_breach_and_the_row_says_of_which(standi
     assert row.over_limit == 360
 
 
+def test_maintenance_within_a_version_does_not_count_for_it(standing):
+    """The breach lies in announced work: both versions pass on what is left."""
+    windows = changing(10, 6.5)
+    slow = [window(start_s=w.start_s, values_ns=[30 * MS] * 12, limit_ns=w.limit_ns) for w in windows[2:5]]
+    found = standing([*windows, *slow], VERSIONS.format(allowance=0) + maintenance(DAY + 120, DAY + 300))
+    row = one(found)
+    assert [(v.verdict, v.samples, v.over_limit) for v in row.versions] == [
+        (Verdict.PASS, 324, 0),
+        (Verdict.PASS, 360, 0),
+    ]
+
+
 def test_a_version_without_data_leaves_the_row_unproven(standing):
     """Silence after a change of contract is no proof that the new terms were kept."""
     row = one(standing(changing(10, 6)[:30], VERSIONS.format(allowance=0)))

@@ -66,7 +66,7 @@ def test_an_impossible_length_is_refused(store, hours):
 def test_a_calendar_taken_in_again_changes_only_what_changed(store):
     """Its events are as the file has them now; other events, and what lies before the covered time, stay."""
     announce(store, work(0, uid="old"), 1, "ada")
-    announce(store, work(0, uid="one"), 1, "ada")
+    announce(store, work(0, hours=2, uid="one"), 1, "ada")
     covered = Period(HOUR_S, 100 * HOUR_S)
     windows = [work(at * HOUR_S, uid="one") for at in (10, 20, 30)]
     first = sync_calendar(store, {"one"}, windows, covered, 10, "ada")

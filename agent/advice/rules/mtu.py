@@ -92,7 +92,7 @@ def pmtu_black_hole(evidence: Evidence) -> Found | None:
     }
     steps: list[Step] = _clamp(evidence, smallest)
     steps += _set_routes(evidence, narrow)
-    names = ", ".join(path.destination for path in holes[:5])
+    names = ", ".join(dict.fromkeys(path.destination for path in holes[:5]))
     steps.append(
         Request(
             f"Ask the provider to let ICMP type 3 code 4 and ICMPv6 type 2 through on the path to {names}.",
@@ -118,7 +118,7 @@ def mtu_probing(evidence: Evidence) -> Found | None:
     holes = [path for path in evidence.paths if path.black_hole]
     if not holes:
         return None
-    figures = {"paths": ", ".join(path.destination for path in holes[:5])}
+    figures = {"paths": ", ".join(dict.fromkeys(path.destination for path in holes[:5]))}
     observed = evidence.observed(name) + tuple(
         path.observed("black_hole", True, "mtu probe") for path in holes[:5]
     )
@@ -187,7 +187,7 @@ def _clamp(evidence: Evidence, smallest: dict[str, int]) -> list[Step]:
 
 
 def _listed(narrow: list[tuple[PathEvidence, int]]) -> str:
-    return ", ".join(f"{path.destination} {path.path_mtu_bytes}" for path, _ in narrow[:5])
+    return ", ".join(dict.fromkeys(f"{path.destination} {path.path_mtu_bytes}" for path, _ in narrow[:5]))
 
 
 def _observed(narrow: list[tuple[PathEvidence, int]]) -> tuple[Observed, ...]:

@@ -71,7 +71,7 @@ def _limit_ns(path: PathEvidence) -> float:
 
 
 def _names(paths: list[PathEvidence]) -> str:
-    return ", ".join(path.destination for path in paths[:5])
+    return ", ".join(dict.fromkeys(path.destination for path in paths[:5]))
 
 
 def route_change(evidence: Evidence) -> Found | None:

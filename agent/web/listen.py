@@ -1,5 +1,6 @@
-"""Listening TCP sockets, of the responder and of the exporter alike."""
+"""Listening TCP sockets: of either program's HTTP server, and of the agent's responder."""
 
+import os
 import socket
 
 _BACKLOG = 1024
@@ -17,6 +18,23 @@ def listening_socket(host: str | None, port: int) -> socket.socket:
         except OSError:
             return _bound(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - it is there to be reached
     return _bound(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """Those that systemd hands over (sd_listen_fds(3)): descriptors from 3 on, LISTEN_FDS of them, for LISTEN_PID alone.
+
+    Raises OSError when there are none.
+    """
+    count, pid = os.environ.get("LISTEN_FDS", ""), os.environ.get("LISTEN_PID")
+    if not count.isdecimal() or int(count) < 1 or pid != str(os.getpid()):
+        raise OSError(
+            "systemd handed over no socket: start it by its .socket unit, or without --web.systemd-socket"
+        )
+    found = [socket.socket(fileno=number) for number in range(3, 3 + int(count))]
+    for each in found:
+        each.setblocking(False)
+        each.set_inheritable(False)
+    return found
 
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:

@@ -1,0 +1,65 @@
+"""Listening for HTTP or HTTPS as a Guard says, and taking up a changed certificate without dropping a connection."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from agent.web.guard import Guard
+
+CHECK_SECONDS = 5.0
+"""How often the files are looked at; a stat of each."""
+
+
+class WebServer:
+    """Serves one application, once started."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._runner: web.AppRunner | None = None
+        self._sockets: list[socket.socket] = []
+        self._sites: list[web.SockSite] = []
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each."""
+        return [each.getsockname()[:2] for each in self._sockets]
+
+    async def start(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
+        """Serve the runner's application on these listening sockets; both are this server's from here on."""
+        self._runner, self._sockets = runner, list(sockets)
+        await runner.setup()
+        self._sites = await self._open_sites(runner)
+
+    async def run(self) -> None:
+        """Take up what changes on disk, until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self._guard.has_changed():
+                await self.reload()
+
+    async def reload(self) -> str | None:
+        """Read the web configuration again; None when it is in force, else what is wrong with it."""
+        context = self._guard.context
+        problem = self._guard.reload()
+        if self._guard.context is not context and self._runner is not None:
+            before, self._sites = self._sites, await self._open_sites(self._runner)
+            for site in before:
+                await site.stop()  # connections that are there already live on
+        return problem
+
+    async def _open_sites(self, runner: web.AppRunner) -> list[web.SockSite]:
+        """Each site has a descriptor of its own: the socket listens on while one site follows another."""
+        sites = [web.SockSite(runner, each.dup(), ssl_context=self._guard.context) for each in self._sockets]
+        for site in sites:
+            await site.start()
+        return sites
+
+    async def close(self) -> None:
+        """Answer what is asked already, then stop."""
+        for each in self._sockets:
+            each.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._guard.close()
