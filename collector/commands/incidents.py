@@ -15,7 +15,7 @@ from collector.incidents.incident import Incident
 from collector.incidents.listing import line_of
 from collector.incidents.record import Found, found_in_period
 from collector.incidents.steps import Step, steps_of_period
-from collector.incidents.words import cause_words, in_a_line, step_in_a_line
+from collector.incidents.words import also_words, cause_words, in_a_line, step_in_a_line
 from collector.period import parse_period, utc
 from collector.store.schema import StoreError, open_reader
 from collector.text_table import aligned
@@ -96,7 +96,7 @@ def _at_length(incident: Incident) -> str:
     start, end = _times(incident)
     lines = [f"{incident.id}: {start} to {end}", in_a_line(incident)]
     if incident.cause.also:
-        lines.append(f"as well explained by: {', '.join(incident.cause.also)}")
+        lines.append(f"as well explained by: {also_words(incident.cause)}")
     if incident.breaks_limit is not None:
         lines.append("over the limit" if incident.breaks_limit else "within the limit")
     if incident.stepped:

@@ -24,6 +24,8 @@ from collector.store.tiers import Period
 HOURS, FEWEST_HOURS = 6, 3
 LEAST_STEP_NS, LEAST_STEP_RATIO = 1_000_000, 0.05
 STRAY_SHARE = 1 / 3
+WIDEST_S = 12 * HOUR_S
+"""A level's hours lie within this: what was before a long silence is not what was just before."""
 PREFERRED_PROBE = "tcp"
 
 Minima = Mapping[int, int]
@@ -87,16 +89,18 @@ def steps_of_period(connection: sqlite3.Connection, fleet: Fleet, period: Period
 def steps_in(minima: Minima) -> list[tuple[int, int, int]]:
     """(hour, level before, level after) of one path, in order of time; minima may have gaps."""
     hours = sorted(minima)
-    values = [minima[hour] for hour in hours]
     found = []
-    for at in range(FEWEST_HOURS, len(values) - FEWEST_HOURS + 1):
-        earlier, later = values[max(0, at - HOURS) : at], values[at : at + HOURS]
+    for at in range(FEWEST_HOURS, len(hours) - FEWEST_HOURS + 1):
+        hour_s = hours[at]
+        earlier = [minima[h] for h in hours[max(0, at - HOURS) : at] if h >= hour_s - WIDEST_S]
+        later = [minima[h] for h in hours[at : at + HOURS] if h < hour_s + WIDEST_S]
+        if min(len(earlier), len(later)) < FEWEST_HOURS:
+            continue
         before, after = median_low(earlier), median_low(later)
         change = abs(after - before)
-        if change < max(LEAST_STEP_NS, LEAST_STEP_RATIO * before):
-            continue
-        if _steady(earlier, before, change) and _steady(later, after, change):
-            found.append((hours[at], before, after))
+        large = change >= max(LEAST_STEP_NS, LEAST_STEP_RATIO * before)
+        if large and _steady(earlier, before, change) and _steady(later, after, change):
+            found.append((hour_s, before, after))
     return found
 
 

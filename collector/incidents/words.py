@@ -44,6 +44,12 @@ def cause_words(cause: Cause, language: str = "en") -> str:
     return f"{CAUSES[language][cause.kind]} {cause.name}{way}"
 
 
+def also_words(cause: Cause, language: str = "en") -> str:
+    """The causes that no measurement tells apart from this one; empty where there are none."""
+    split = (each.partition(" ") for each in cause.also)
+    return ", ".join(f"{CAUSES[language][CauseKind(kind)]} {name}" for kind, _, name in split)
+
+
 def magnitude_words(incident: Incident, language: str = "en") -> str:
     """How bad: the slowdown, the share lost, or the MTU."""
     if incident.excess_seconds is not None:

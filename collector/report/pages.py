@@ -9,7 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
-from collector.incidents.words import KINDS, cause_words, magnitude_words, seen_words, step_in_a_line
+from collector.incidents.words import (
+    KINDS,
+    also_words,
+    cause_words,
+    magnitude_words,
+    seen_words,
+    step_in_a_line,
+)
 from collector.report import words
 from collector.report.document import BROKEN, PROVEN, Report, ReportPath
 
@@ -20,7 +27,7 @@ CHART_WIDTH, CHART_HEIGHT = 640, 90
 MOST_CHARTS = 12
 MOST_BUDGETS = 40
 """Paths of the budget table: those with the least left; budget.csv has all."""
-MOST_INCIDENT_PATHS, MOST_INCIDENT_CHANGES = 5, 5
+MOST_INCIDENT_PATHS, MOST_INCIDENT_CHANGES, MOST_TIMES = 5, 5, 4
 
 
 class PdfUnavailableError(Exception):
@@ -125,6 +132,17 @@ def _incident(incident: Incident, report: Report, language: str) -> dict[str, An
 
     latency = incident.kind is Kind.LATENCY
     value = words.milliseconds if latency else words.number if incident.kind is Kind.MTU else words.percent
+    paths = [
+        f"{path.source} → {path.destination} {value(path.figure)}, {value(path.usual)}"
+        for path in incident.paths[:MOST_INCIDENT_PATHS]
+    ]
+    changes = [
+        f"{moment(each.time_s)} {each.kind} {each.source} → {each.destination}"
+        for each in incident.changes[:MOST_INCIDENT_CHANGES]
+    ]
+    times = [f"{moment(each.start_s)} – {moment(each.end_s)}" for each in incident.occurrences]
+    if len(times) > MOST_TIMES:
+        times = [*times[: MOST_TIMES - 1], "…", times[-1]]
     return {
         "it": incident,
         "start": moment(incident.start_s),
@@ -133,10 +151,11 @@ def _incident(incident: Incident, report: Report, language: str) -> dict[str, An
         "magnitude": magnitude_words(incident, language),
         "cause": cause_words(incident.cause, language),
         "seen": seen_words(incident, language),
-        "times": [f"{moment(each.start_s)} – {moment(each.end_s)}" for each in incident.occurrences],
-        "value": value,
-        "paths": incident.paths[:MOST_INCIDENT_PATHS],
-        "changes": incident.changes[:MOST_INCIDENT_CHANGES],
+        "also": also_words(incident.cause, language),
+        "flags": ", ".join(f"{flag} {words.number(figure, 3)}" for flag, figure in incident.flags.items()),
+        "times": "; ".join(times) if incident.recurring else "",
+        "paths": "; ".join(paths),
+        "changes": "; ".join(changes),
     }
 
 

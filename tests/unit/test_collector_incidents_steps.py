@@ -35,8 +35,9 @@ def test_a_slow_hour_a_small_change_and_noise_are_none():
 
 
 def test_hours_without_data_are_left_out():
-    """A gap is no level of its own."""
+    """A gap is no level of its own; across half a day of it nothing is compared."""
     assert steps_in(hours(80, 80, 80, None, None, 95, 95, 95)) == [(5 * 3600, 80 * MS, 95 * MS)]
+    assert steps_in(hours(80, 80, 80, *[None] * 12, 95, 95, 95)) == []
 
 
 @given(st.lists(st.integers(1, 10**10), max_size=60))
