@@ -10,7 +10,7 @@ from agent.wire.series import SeriesKey
 from collector.measured import Measured, MinuteCounts
 from collector.store.counts import LimitCounts, counts_by_limit
 from collector.store.measures import load_measures
-from collector.store.query import CutsOf, coverage, load, series_names
+from collector.store.query import CutsOf, coverage, load, series_names, snapshot
 from collector.store.tiers import Coverage, Period, Span, plan, split, widen, without
 from collector.store.totals import SeriesTotals, Totals
 
@@ -61,23 +61,24 @@ def figures_of_period(
     connection: sqlite3.Connection, period: Period, cuts_of: CutsOf, path: tuple[str, str] | None = None
 ) -> Figures:
     """Every series with data in the period, or one path's, (source, destination). Raises sqlite3.Error."""
-    period, totals = load(connection, period, cuts_of, path)
-    held = coverage(connection)
-    widened = _widened(cuts_of, {(s.source, s.destination) for s in totals}, held)
+    with snapshot(connection):
+        period, totals = load(connection, period, cuts_of, path)
+        held = coverage(connection)
+        widened = _widened(cuts_of, {(s.source, s.destination) for s in totals}, held)
 
-    def cuts(source: str, destination: str) -> list[Period]:
-        return widened.get((source, destination), [])
+        def cuts(source: str, destination: str) -> list[Period]:
+            return widened.get((source, destination), [])
 
-    pieces = split(period, (cut for cuts in widened.values() for cut in cuts))
-    spans = [span for piece in pieces for span in plan(piece, held)]
-    source = path[0] if path else None
-    return Figures(
-        period,
-        totals,
-        _by_limit(connection, period, held, cuts_of, totals),
-        _path_mtus(connection, spans, source, cuts),
-        _retransmit_ratios(connection, spans, source, cuts),
-    )
+        pieces = split(period, (cut for cuts in widened.values() for cut in cuts))
+        spans = [span for piece in pieces for span in plan(piece, held)]
+        source = path[0] if path else None
+        return Figures(
+            period,
+            totals,
+            _by_limit(connection, period, held, cuts_of, totals),
+            _path_mtus(connection, spans, source, cuts),
+            _retransmit_ratios(connection, spans, source, cuts),
+        )
 
 
 def _widened(
