@@ -48,7 +48,8 @@ RULES = (
         (
             "agent.kernel", "agent.wire", "agent.advice", "agent.facts", "agent.stamp", "agent.ledger", "agent.schedule",
             "agent.quality", "agent.exposition", "agent.protobuf", "agent.hostcounters", "collector.floor", "collector.sla",
-            "collector.advice",
+            "collector.advice", "collector.versions", "collector.maintenance", "collector.ical", "collector.recurrence",
+            "collector.budget", "collector.budget_exposition",
         ),
         WORLD,
         why="time, randomness, files and packets come as arguments, so that they can be tested without any",
@@ -88,6 +89,8 @@ HOMES = {
     "ctypes": ("agent.net",),
     "fcntl": ("agent.net",),
     "sqlite3": ("collector",),
+    "icalendar": ("collector.ical",),
+    "dateutil": ("collector.recurrence",),
     "numpy": ("collector",),
     "scapy": ("agent.net",),
     "grafana_foundation_sdk": (),
@@ -96,7 +99,17 @@ HOMES = {
 }  # fmt: skip
 """Who alone may import these, anywhere in a module."""
 
-NEVER_LOADED = ("scapy", "numpy", "jinja2", "sqlite3", "zstandard", "geographiclib", "collector")
+NEVER_LOADED = (
+    "scapy",
+    "numpy",
+    "yaml",
+    "bcrypt",
+    "jinja2",
+    "sqlite3",
+    "zstandard",
+    "geographiclib",
+    "collector",
+)
 
 
 def imports_of(path):
