@@ -35,15 +35,22 @@ LIKELY_SCORE = 0.3
 PROVEN_SCORE = 0.6
 
 
-def relay_findings(relays: Iterable[Relay], prices: Mapping[str, str]) -> list[Finding]:
-    """One for each source, with its best relays. prices: node → what its provider takes for a gigabyte, where stated."""
+def relay_findings(
+    relays: Iterable[Relay], prices: Mapping[str, str], addresses: Mapping[str, str]
+) -> list[Finding]:
+    """One for each source, with its best relays.
+
+    prices: node → what its provider takes for a gigabyte, where stated. addresses: node → as a URL would have it.
+    """
     by_source: dict[str, list[Relay]] = {}
     for relay in relays:
         by_source.setdefault(relay.source, []).append(relay)
-    return [_relay_finding(source, found, prices) for source, found in sorted(by_source.items())]
+    return [_relay_finding(source, found, prices, addresses) for source, found in sorted(by_source.items())]
 
 
-def _relay_finding(source: str, found: Sequence[Relay], prices: Mapping[str, str]) -> Finding:
+def _relay_finding(
+    source: str, found: Sequence[Relay], prices: Mapping[str, str], addresses: Mapping[str, str]
+) -> Finding:
     best = found[0]
     price = prices.get(best.via)
     figures = {
@@ -70,7 +77,7 @@ def _relay_finding(source: str, found: Sequence[Relay], prices: Mapping[str, str
         ),
         Stanza(
             f"nginx.conf on {best.via}",
-            f"stream {{\n  server {{\n    listen 443;\n    proxy_pass {best.destination}:443;\n  }}\n}}",
+            f"stream {{\n  server {{\n    listen 443;\n    proxy_pass {addresses.get(best.destination, best.destination)}:443;\n  }}\n}}",
         ),
     )
     return worded(

@@ -24,12 +24,13 @@ def test_a_source_has_one_finding_with_its_best_relay_and_what_that_costs():
         Relay("sao", "mia", name, direct, (0.06, 0.07), 0.0005)
         for name, direct in (("sin", 0.25), ("tyo", 0.2))
     )
-    (found,) = relay_findings([best, other], {"mia": "0.09 USD/GB"})
+    (found,) = relay_findings([best, other], {"mia": "0.09 USD/GB"}, {"sin": "192.0.2.7"})
     assert (found.id, found.node, found.severity) == ("relay", "sao", Severity.INFO)
     assert found.subjects == ("sin", "tyo")
     assert "0.09 USD/GB" in found.words["en"].risk
     assert "0.5 ms of forwarding" in found.words["en"].what
     assert len(found.evidence) == 2
+    assert "proxy_pass 192.0.2.7:443" in found.as_json()["change"]
 
 
 def test_a_hub_is_named_only_where_it_beats_the_present_one_by_enough():
