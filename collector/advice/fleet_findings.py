@@ -1,5 +1,6 @@
 """Relays, hubs, drift and effects as findings beside those of one host's rules. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,9 @@ MOST_SHOWN = 5
 LIKELY_SCORE = 0.3
 """Below, a difference is listed by `advise --compare` only."""
 PROVEN_SCORE = 0.6
+PLAIN_KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
+PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.-]+( [A-Za-z0-9_.-]+)*")
+"""What may stand in a script or a playbook: values of facts come from the node, and the operator runs the files."""
 
 
 def relay_findings(
@@ -200,8 +204,10 @@ def effect_finding(
 
 
 def _undo(name: str, before: Any, after: Any) -> Step:
-    if name.startswith("sysctl."):
-        return Sysctl(name.removeprefix("sysctl."), _sysctl_text(before), _sysctl_text(after))
+    """A parameter with plain values as a step that files can hold; all else, also what a stranger made up, in words."""
+    key, wanted, present = name.removeprefix("sysctl."), _sysctl_text(before), _sysctl_text(after)
+    if key != name and PLAIN_KEY.fullmatch(key) and PLAIN_VALUE.fullmatch(wanted):
+        return Sysctl(key, wanted, present if PLAIN_VALUE.fullmatch(present) else None)
     return Request(f"Set {name} back from {after} to {before}.", f"将 {name} 由 {after} 恢复为 {before}。")
 
 

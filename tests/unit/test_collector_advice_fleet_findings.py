@@ -2,6 +2,8 @@
 
 import pytest
 
+from agent.advice.advise import Advice
+from agent.advice.apply import files_to_apply
 from agent.advice.finding import LANGUAGES, Request, Severity, Sysctl
 from collector.advice.drift import Member, compare
 from collector.advice.effect import Effect, Figure, Outcome
@@ -82,6 +84,27 @@ def test_harm_is_undone_parameter_by_parameter():
     assert isinstance(found.steps[1], Request)
     assert "p50_seconds +20%" in found.words["en"].title
     assert all(found.as_json(language)["undo"] for language in LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("sysctl.net.ipv4.tcp_congestion_control", "{{ lookup('pipe', 'id') }}"),
+        ("sysctl.net.ipv4.tcp_congestion_control", "bbr\nkernel.panic = 1"),
+        ("sysctl.net.ipv4.tcp_congestion_control", "$(id)"),
+        ("sysctl.net.ipv4.tcp_congestion_control", {"a": 1}),
+        ("sysctl.[x]", "1"),
+    ],
+)
+def test_what_a_stranger_made_up_never_becomes_a_step_of_files(name, before):
+    """A node that lies about its facts does not get its words into a script or a playbook that the operator runs."""
+    found = effect_finding(
+        "nyc", "2026-11-01T00:00:00Z", Outcome.HARMED, [(name, before, "x")], [judged(Outcome.HARMED, 0.2)]
+    )
+    assert [type(step) for step in found.steps] == [Request]
+    for text in files_to_apply(Advice("nyc", (found,), ())).values():
+        shown = [line for line in text.splitlines() if "lookup" in line or "panic" in line or "$(id)" in line]
+        assert all(line.lstrip().startswith("#") for line in shown)
 
 
 @pytest.mark.parametrize(("outcome", "change"), [(Outcome.HELPED, -0.2), (Outcome.NO_EFFECT, 0.001)])
