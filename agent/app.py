@@ -106,7 +106,7 @@ class Agent:
             runner,
             minutes,
             spool,
-            None if spool is None or self._collector is None else Pusher(spool, self._collector),
+            None if spool is None or self._collector is None else Pusher(spool, self._collector, config.node),
             responder,
             self._make_reflector(),
             passive,
@@ -136,8 +136,7 @@ class Agent:
         if link is None:
             return None, None
         spool = Spool(state / "spool", limits.max_bytes, limits.max_age_hours * 3600)
-        token_file = Path(os.environ.get("CREDENTIALS_DIRECTORY", "."), link.token_file)
-        return spool, Collector(link.url, token_file, link.ca_file, link.timeout_seconds)
+        return spool, Collector(link.url, _credential(link.token_file), link.ca_file, link.timeout_seconds)
 
     def _make_responder(self) -> Responder | None:
         settings = self._config.responder
@@ -245,7 +244,7 @@ class Agent:
         log.configure(fresh.log.level, fresh.log.format)
         await self._plan()
         problem = await self._web.reload() if self._web is not None else None
-        self.view.reload_ok, self.view.reload_wall_s = not ignored and problem is None, time.time()
+        self.view.reload_ok, self.view.reload_wall_s = not ignored, time.time()
         _LOG.info("configuration reloaded", extra={"peers": len(self.view.assignment.peers)})
         return problem
 
@@ -271,7 +270,7 @@ class Agent:
         settings = self._config.exporter
         if not settings.listen_address and not self._systemd_socket:
             return None
-        guard = _guard(settings.web_config_file)
+        guard = self.view.guard = _guard(settings.web_config_file)
         controls = Controls(lambda: self._config, self.reload)
         application = Pages(self.view, settings.telemetry_path, controls).application()
         guard.install(application)
@@ -310,10 +309,15 @@ class Agent:
         self._network.close()
 
 
+def _credential(name: str) -> Path:
+    """A name alone is a credential of the systemd unit (LoadCredential= in systemd.exec(5)), where it has any."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "."), name)
+
+
 def _guard(web_config_file: str | None) -> Guard:
     if web_config_file is None:
         return Guard(WebConfig)
-    path = Path(web_config_file)
+    path = _credential(web_config_file)
     return Guard(lambda: read_web_config(path), path)
 
 

@@ -35,7 +35,8 @@ class CollectorLink(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Exporter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The agent's own HTTP server. An empty listen_address turns it off.
 
-    web_config_file: TLS, passwords and headers, in the format of Prometheus' exporters (agent.web.config).
+    web_config_file: TLS, passwords and headers, in the format of Prometheus' exporters (agent.web.config); without a
+    directory found as CollectorLink's token_file is.
     """
 
     listen_address: str = ":10980"

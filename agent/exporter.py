@@ -17,6 +17,7 @@ from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
+from agent.web.guard import Guard
 from agent.wire.assignment import Assignment
 
 
@@ -34,6 +35,7 @@ class View:
     reflector: StampReflector | None = None
     passive: Passive | None = None
     captures: Captures | None = None
+    guard: Guard | None = None
     reload_ok: bool = True
     reload_wall_s: float = 0.0
     exposition: Exposition = field(default_factory=Exposition)
@@ -56,8 +58,8 @@ class AgentCollector:
         yield InfoMetricFamily("lightfloor_build", "Version of the agent.", value={"version": __version__})
         yield GaugeMetricFamily(
             "lightfloor_config_last_reload_successful",
-            "1 if the running configuration is the one on disk.",
-            view.reload_ok,
+            "1 if the running configuration is the one on disk, the web configuration with it.",
+            view.reload_ok and (view.guard is None or view.guard.problem is None),
         )
         yield GaugeMetricFamily(
             "lightfloor_config_last_reload_success_timestamp_seconds",

@@ -6,14 +6,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -57,7 +57,7 @@ ADVISE_SECONDS = 600.0
 """Facts and settings change rarely, and every rule looks at a day."""
 EXPIRE_SECONDS = 3600.0
 SHUTDOWN_SECONDS = 5.0
-SMALL_BODY_BYTES = 4096
+SMALL_BODY_BYTES = 65_536
 """For every request but a batch, which bounds its own body."""
 
 HEADERS = {
@@ -133,8 +133,8 @@ async def running(
 def assemble(config: CollectorConfig) -> Parts:
     """Every part, not yet listening. Raises ConfigError, StoreError."""
     fleet = LiveFleet(Path(config.fleet.path))
-    own_proof: set[tuple[str, str]] = set()
-    guard = _guard(config.server, own_proof)
+    web_file = config.server.web_config_file
+    guard = Guard(config.server.web_config, None if web_file is None else Path(web_file), insist=False)
     days = config.store.retention_days
     keep = Retention(days.minute * DAY_S, days.hour * DAY_S, days.day * DAY_S)
     database = Database(Path(config.store.path), keep, time.time)
@@ -148,25 +148,23 @@ def assemble(config: CollectorConfig) -> Parts:
     )
     leases = LeaseDesk(database, lambda: fleet.current, time.time)
     advice = LiveAdvice(database, fleet, time.time)
-    exporter = Exporter(database, fleet, standing, ingest, leases, advice)
+    exporter = Exporter(database, fleet, standing, ingest, leases, advice, guard)
     exporter.add(IncidentMetrics(incidents))
     questions = Questions(database)
     pages = Pages(questions, fleet, standing, advice, incidents)
     operations = [
         *ingest.operations(),
         *leases.operations(),
-        *FindingsApi(advice).operations(),
-        *_operations(config, database, fleet, questions),
+        *_operations(config, database, fleet, questions, standing, advice),
     ]
     application = web.Application(middlewares=[_errors, _headers], client_max_size=SMALL_BODY_BYTES)
-    own_proof |= {(each.method, each.path) for each in operations if each.access is not Access.WEB}
-    guard.install(application)
+    guard.install(application, _exempt(operations))
     parts = Parts(database, fleet, standing, advice, incidents, leases, application, WebServer(guard))
     application.add_routes(
         [
             *exporter.routes(),
             *pages.routes(),
-            *_health(parts),
+            *_health(parts, config),
             *api_routes(operations),
         ]
     )
@@ -174,13 +172,19 @@ def assemble(config: CollectorConfig) -> Parts:
 
 
 def _operations(
-    config: CollectorConfig, database: Database, fleet: LiveFleet, questions: Questions
+    config: CollectorConfig,
+    database: Database,
+    fleet: LiveFleet,
+    questions: Questions,
+    standing: LiveStanding,
+    advice: LiveAdvice,
 ) -> Iterator[Operation]:
     """The API, but for what the agents ask."""
     reports = config.reports.directory
-    yield from PathsApi(questions, fleet).operations()
+    yield from PathsApi(questions, fleet, standing).operations()
     yield from BudgetApi(questions, fleet, ZoneInfo(config.budget.time_zone)).operations()
     yield from MaintenanceApi(database, fleet).operations()
+    yield from FindingsApi(advice).operations()
     yield from IncidentsApi(questions).operations()
     yield from NodesApi(questions, fleet).operations()
     yield from AuditApi(questions, fleet).operations()
@@ -189,15 +193,15 @@ def _operations(
     yield from Joining(config.enroll).operations()
 
 
-def _guard(server: Server, own_proof: AbstractSet[tuple[str, str]]) -> Guard:
-    """Holds every request but those of these methods and paths, which ask for another proof or for none."""
+def _exempt(operations: Iterable[Operation]) -> Callable[[web.Request], bool]:
+    """Requests that ask for another proof than the web configuration's, or for none: agents' and operators' by token."""
+    exempt = {(each.method, each.path) for each in operations if each.access is not Access.WEB}
 
     def is_exempt(request: web.Request) -> bool:
         resource = request.match_info.route.resource
-        return resource is not None and (request.method, resource.canonical) in own_proof
+        return resource is not None and (request.method, resource.canonical) in exempt
 
-    path = server.web_config_file
-    return Guard(server.web_config, None if path is None else Path(path), is_exempt)
+    return is_exempt
 
 
 def _sockets(server: Server) -> list[socket.socket]:
@@ -257,7 +261,10 @@ async def _reload_at_each(hangup: asyncio.Event, parts: Parts) -> None:
         systemd.notify("READY=1")
 
 
-def _health(parts: Parts) -> list[web.RouteDef]:
+def _health(parts: Parts, config: CollectorConfig) -> list[web.RouteDef]:
+    """config holds names of files and no secret."""
+    shown = msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="healthy\n")
 
@@ -272,7 +279,15 @@ def _health(parts: Parts) -> list[web.RouteDef]:
             return error_response(400, problem)
         return web.json_response({"result": "reloaded"})
 
-    return [web.get("/-/healthy", healthy), web.get("/-/ready", ready), web.post("/-/reload", reload)]
+    async def in_force(_: web.Request) -> web.Response:
+        return web.Response(body=shown, content_type="application/json")
+
+    return [
+        web.get("/config", in_force),
+        web.get("/-/healthy", healthy),
+        web.get("/-/ready", ready),
+        web.post("/-/reload", reload),
+    ]
 
 
 @web.middleware

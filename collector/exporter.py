@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from agent import __version__
+from agent.web.guard import Guard
 from collector.budget_exposition import path_labels, render_budgets
 from collector.ingest import Ingest
 from collector.leasing import LeaseDesk
@@ -50,6 +51,7 @@ PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...]
         "Time left out because the source host spoiled it.",
         lambda row: row.excluded_minutes * 60,
     ),
+    ("maintenance_seconds", "Time left out as announced work.", lambda row: row.maintenance_minutes * 60),
 )
 """Suffix after lightfloor_sla_, help, value; None gives no line."""
 
@@ -98,10 +100,11 @@ class Exporter:
         ingest: Ingest,
         leases: LeaseDesk,
         advice: LiveAdvice,
+        guard: Guard,
     ) -> None:
         self._standing = standing
         self._registry = CollectorRegistry()
-        self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases, advice))
+        self._registry.register(_OwnMetrics(database, fleet, standing, ingest, leases, advice, guard))
         ProcessCollector(registry=self._registry)
         self._rendered: tuple[Snapshot, bytes] | None = None
 
@@ -151,10 +154,12 @@ class _OwnMetrics:
         ingest: Ingest,
         leases: LeaseDesk,
         advice: LiveAdvice,
+        guard: Guard,
     ) -> None:
         self._database, self._fleet, self._standing, self._ingest = database, fleet, standing, ingest
         self._leases = leases
         self._advice = advice
+        self._guard = guard
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily("lightfloor_build_info", "1, with the version.", labels=["version"])
@@ -168,8 +173,8 @@ class _OwnMetrics:
         yield from self._of_advice()
         yield _gauge(
             "lightfloor_config_last_reload_successful",
-            "1 when the fleet file in force is the one on disk as last read.",
-            self._fleet.last_reload_ok,
+            "1 when fleet file and web configuration in force are those on disk as last read.",
+            self._fleet.last_reload_ok and self._guard.problem is None,
         )
         yield _gauge(
             "lightfloor_config_last_reload_success_timestamp_seconds",

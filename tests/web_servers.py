@@ -9,10 +9,10 @@ from agent.web.listen import listening_socket
 from agent.web.server import WebServer
 
 
-async def listening(application, guard=None, port=0):
+async def listening(application, guard=None, port=0, is_exempt=lambda _: False):
     """A WebServer with this application on 127.0.0.1; the caller closes it."""
     guard = guard or Guard()
-    guard.install(application)
+    guard.install(application, is_exempt)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     server = WebServer(guard)
     await server.start(runner, [listening_socket("127.0.0.1", port)])

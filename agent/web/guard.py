@@ -25,24 +25,26 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 class Guard:
     """One server's web configuration, read again when its files change.
 
-    load: reads it; raises ConfigError. path: its file, where there is one. is_exempt: requests that need neither
-    password nor client certificate, because their handler asks for another proof, or nothing it gives is secret.
+    problem: what is wrong with the files as they are now, None when they are in force. load: reads them; raises ConfigError.
+    path: of the file, where there is one. insist: a required client certificate is required by the handshake, as fits
+    where no request is exempt.
     """
 
     def __init__(
         self,
         load: Callable[[], WebConfig] = WebConfig,
         path: Path | None = None,
-        is_exempt: Callable[[web.Request], bool] | None = None,
+        *,
+        insist: bool = True,
     ) -> None:
         """Raises ConfigError."""
         self._load = load
         self._path = path
-        self._is_exempt = is_exempt
+        self._insist = insist
         self._credentials = Credentials()
         self._files: tuple[Path, ...] = () if path is None else (path,)
         self._seen: Signature = ()
-        self._problem: str | None = None
+        self.problem: str | None = None
         self.config = WebConfig()
         self.context: ssl.SSLContext | None = None
         self._read()
@@ -59,22 +61,28 @@ class Guard:
     def reload(self) -> str | None:
         """Read it again where it changed; None when it is right, else what is wrong: the one before stays in force."""
         if not self.has_changed():
-            return self._problem
+            return self.problem
         try:
             self._read()
         except ConfigError as error:
-            self._problem = str(error)
+            self.problem = str(error)
             _LOG.error(
                 "web configuration refused, the one before stays in force", extra={"reason": str(error)}
             )
-            return self._problem
-        self._problem = None
+            return self.problem
+        self.problem = None
         _LOG.info("web configuration loaded", extra={"tls": self.context is not None})
         return None
 
-    def install(self, application: web.Application) -> None:
-        """Hold every request of the application to it; its other middlewares stay outside."""
-        application.middlewares.append(self._middleware())
+    def install(
+        self, application: web.Application, is_exempt: Callable[[web.Request], bool] = lambda _: False
+    ) -> None:
+        """Hold every request of the application to it; its other middlewares stay outside.
+
+        is_exempt: requests that need neither password nor client certificate, because their handler asks for another
+        proof, or nothing that it gives is secret.
+        """
+        application.middlewares.append(self._middleware(is_exempt))
         application.on_response_prepare.append(self._add_headers)
 
     def close(self) -> None:
@@ -90,17 +98,16 @@ class Guard:
             self._files = (*own, *config.files)
             self._seen = self._signature()
         tls = config.tls_server_config
-        insist = self._is_exempt is None
-        self.context = None if tls is None else server_context(tls, self.where, insist=insist)
+        self.context = None if tls is None else server_context(tls, self.where, insist=self._insist)
         self.config = config
 
     def _signature(self) -> Signature:
         return tuple(map(_state_of, self._files))
 
-    def _middleware(self) -> Middleware:
+    def _middleware(self, is_exempt: Callable[[web.Request], bool]) -> Middleware:
         @web.middleware
         async def hold(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if self._is_exempt is None or not self._is_exempt(request):
+            if not is_exempt(request):
                 self._check_certificate(request)
                 await self._check_password(request)
             return await handler(request)

@@ -17,20 +17,23 @@ async def json_answer(request: web.Request, value: Any, status: int = 200) -> we
 
     The tag is weak (RFC 9110 section 8.8.1): it stands for the value, compressed or not.
     """
+    known = {each.value for each in request.if_none_match or ()} if status == 200 else set()
     compress = takes_gzip(request.headers.get("Accept-Encoding", ""))
-    body, tag, compressed = await asyncio.to_thread(_encoded, value, compress)
+    body, tag, compressed = await asyncio.to_thread(_encoded, value, known, compress)
     headers = {"ETag": f'W/"{tag}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    known = request.if_none_match
-    if status == 200 and known and any(each.value in (tag, "*") for each in known):
+    if body is None:
         return web.Response(status=304, headers=headers)
     if compressed:
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
-def _encoded(value: Any, compress: bool) -> tuple[bytes, str, bool]:
+def _encoded(value: Any, known: set[str], compress: bool) -> tuple[bytes | None, str, bool]:
+    """The body, its tag, and whether it is compressed; no body where its tag is known to the asker."""
     body = msgspec.json.encode(value)
     tag = hashlib.sha256(body).hexdigest()[:32]
+    if known & {tag, "*"}:
+        return None, tag, False
     if not compress or len(body) < COMPRESSED_FROM_BYTES:
         return body, tag, False
     return gzip.compress(body, GZIP_LEVEL, mtime=0), tag, True

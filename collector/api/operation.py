@@ -1,7 +1,7 @@
 """One operation of the API: its parameters, body and answer as types, from which requests are read and described.
 
-To add one: write `async def handler(parameters)` that returns a value of the answer's type, and give `get(...)`,
-`post(...)` or `delete(...)` of it from an `operations()` method that collector/app.py lists.
+To add one: write `async def handler(parameters)` that returns a value of the answer's type, and give `get(...)` of it from an
+`operations()` method that collector/app.py lists. What changes something is an Operation whose handler takes the request.
 """
 
 import re
@@ -93,7 +93,7 @@ def get(
         response = await json_answer(request, value[asked.offset : end])
         if end < len(value):
             following = urlencode({**request.query, "offset": end})
-            response.headers["Link"] = f'<{request.rel_url.path}?{following}>; rel="next"'
+            response.headers["Link"] = f'<{request.rel_url.raw_path}?{following}>; rel="next"'
         return response
 
     return Operation(
@@ -103,67 +103,6 @@ def get(
         handler=handle,
         parameters=parameters,
         answer=answer,
-        refusals=refusals or {},
-    )
-
-
-def post(
-    path: str,
-    summary: str,
-    parameters: type[P],
-    body: type[B],
-    answer: Any,
-    handler: Callable[[P, B], Awaitable[Any]],
-    refusals: dict[int, str] | None = None,
-) -> Operation:
-    """Something made from a JSON body: 201 with what was made.
-
-    The Content-Type has to be JSON's, so that a foreign web page cannot post in its visitor's name.
-    """
-
-    async def handle(request: web.Request) -> web.Response:
-        asked = parameters_of(request, parameters)
-        given = await body_of(request, body)
-        return await json_answer(request, await handler(asked, given), 201)
-
-    known = {
-        413: "the body is too long",
-        415: "the body is not JSON",
-        422: "the body is wrong; detail says where",
-    }
-    return Operation(
-        method="POST",
-        path=path,
-        summary=summary,
-        handler=handle,
-        parameters=parameters,
-        body=body,
-        answer=answer,
-        status=201,
-        refusals={**known, **(refusals or {})},
-    )
-
-
-def delete(
-    path: str,
-    summary: str,
-    parameters: type[P],
-    handler: Callable[[P], Awaitable[None]],
-    refusals: dict[int, str] | None = None,
-) -> Operation:
-    """Something taken away: 204 without a body."""
-
-    async def handle(request: web.Request) -> web.Response:
-        await handler(parameters_of(request, parameters))
-        return web.Response(status=204)
-
-    return Operation(
-        method="DELETE",
-        path=path,
-        summary=summary,
-        handler=handle,
-        parameters=parameters,
-        status=204,
         refusals=refusals or {},
     )
 
@@ -181,7 +120,10 @@ def parameters_of(request: web.Request, kind: type[P]) -> P:
 
 
 async def body_of(request: web.Request, kind: type[B]) -> B:
-    """The request's JSON body. Raises ProblemError, 415 or 422."""
+    """The request's JSON body. Raises ProblemError, 415 or 422.
+
+    The Content-Type has to be JSON's, so that a foreign web page cannot post in its visitor's name.
+    """
     if request.content_type != JSON:
         raise ProblemError(415, f"Content-Type: {JSON} is needed")
     try:

@@ -55,7 +55,7 @@ EOF
 chmod 755 "$tree/usr/bin/$package"
 cp "deploy/systemd/$package.service" "$tree/usr/lib/systemd/system/"
 [ ! -d "deploy/systemd/$package.service.d" ] || cp "deploy/systemd/$package.service.d"/* "$tree/usr/share/doc/$package/examples/"
-cp deploy/"$name".example.toml "$tree/usr/share/doc/$package/examples/"
+cp deploy/"$name".example.toml deploy/web.example.yml "$tree/usr/share/doc/$package/examples/"
 [ "$name" = agent ] || cp deploy/fleet.example.toml "$tree/usr/share/doc/$package/examples/"
 cp deploy/package/copyright "$tree/usr/share/doc/$package/"
 gzip -9n <CHANGELOG.md >"$tree/usr/share/doc/$package/changelog.gz"

@@ -154,6 +154,37 @@ def test_by_hand_raw_probes_say_what_they_lack(running):
         running.run("systemctl", "restart", AGENT)
 
 
+def test_by_drop_in_the_agents_page_has_tls_and_a_password(running):
+    """The shipped example and drop-in: the service reads certificate and key that its user could not, and asks for a password."""
+    etc = running.root / "etc/lightfloor"
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(etc / "server.key")
+    issued.cert_chain_pems[0].write_to_path(etc / "server.pem")
+    examples = running.root / f"usr/share/doc/{AGENT}/examples"
+    (etc / "web.yml").write_bytes((examples / "web.example.yml").read_bytes())
+    for file in ("server.key", "web.yml"):
+        (etc / file).chmod(0o600)
+    dropin = running.root / f"etc/systemd/system/{AGENT}.service.d"
+    dropin.mkdir(parents=True, exist_ok=True)
+    (dropin / "web.conf").write_bytes((examples / "web.conf").read_bytes())
+    (etc / "agent.toml").write_text(f'{AGENT_TOML}[exporter]\nweb_config_file = "web.yml"\n')
+
+    def status(*arguments):
+        asked = ("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "https://127.0.0.1:10980/metrics")
+        return running.run(*asked, *arguments, check=False).stdout
+
+    try:
+        running.run("systemctl", "daemon-reload")
+        running.run("systemctl", "restart", AGENT)
+        until(lambda: status() == "401")
+        assert status("-u", "prometheus:change me") == "200"
+    finally:
+        (dropin / "web.conf").unlink()
+        (etc / "agent.toml").write_text(AGENT_TOML)
+        running.run("systemctl", "daemon-reload")
+        running.run("systemctl", "restart", AGENT)
+
+
 def test_a_reload_takes_a_new_configuration(running):
     """systemctl reload adds a peer without a restart."""
     before = running.unit(AGENT, "MainPID")

@@ -15,7 +15,9 @@ from aiohttp import web
 from agent.web.config import read_web_config
 from agent.web.guard import Guard
 from agent.wire.settings import ConfigError
-from web_servers import listening
+from exporter_view import view_of_one_peer
+from prometheus_server import PrometheusServer, installed
+from web_servers import exporting, listening
 
 PASSWORD = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users: {{prometheus: {PASSWORD}}}\n"
@@ -43,8 +45,8 @@ class Site:
         self.file.write_text(own + more)
         return self
 
-    def guard(self, is_exempt=None):
-        return Guard(lambda: read_web_config(self.file), self.file, is_exempt)
+    def guard(self, insist=True):
+        return Guard(lambda: read_web_config(self.file), self.file, insist=insist)
 
     def trusting(self, name=None):
         """A client's context; name: of its certificate."""
@@ -69,8 +71,8 @@ def hello():
 
 
 @contextlib.asynccontextmanager
-async def served(guard):
-    server = await listening(hello(), guard)
+async def served(guard, is_exempt=lambda _: False):
+    server = await listening(hello(), guard, is_exempt=is_exempt)
     try:
         async with aiohttp.ClientSession() as session:
             yield server, session
@@ -133,7 +135,10 @@ async def test_who_brings_a_token_of_its_own_needs_neither(tmp_path):
     """Such requests reach their handler without certificate and password; all others need both."""
     required = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: clients.pem"
     site = Site(tmp_path).write(required, USERS)
-    async with served(site.guard(lambda request: request.path == "/token")) as (server, session):
+    async with served(site.guard(insist=False), lambda request: request.path == "/token") as (
+        server,
+        session,
+    ):
         assert (await get(session, server, "/token", site.trusting()))[0] == 200
         right = basic("secret")
         assert (await get(session, server, "/", site.trusting(), headers=right))[0] == 403
@@ -203,6 +208,34 @@ async def test_a_wrong_change_is_refused_and_said_and_a_right_one_taken(tmp_path
         site.write(None, USERS)
         assert await server.reload() is None
         assert (await get(session, server))[0] == 401
+
+
+@pytest.mark.debian
+@pytest.mark.skipif(not installed(), reason="prometheus is not installed")
+async def test_prometheus_scrapes_over_tls_with_certificate_and_password(tmp_path):
+    """A real one with a client certificate and a password is served; its target is up."""
+    required = (
+        ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: clients.pem, min_version: TLS13"
+    )
+    site = Site(tmp_path).write(required, USERS)
+    site.servers.cert_pem.write_to_path(tmp_path / "ca.pem")
+    site.clients.issue_cert("scraper.example").private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "scraper.pem"
+    )
+    view = view_of_one_peer(tmp_path)
+    server = await exporting(view, guard=site.guard())
+    own = str(tmp_path / "scraper.pem")
+    scrape = {
+        "scheme": "https",
+        "tls_config": {"ca_file": str(tmp_path / "ca.pem"), "cert_file": own, "key_file": own},
+        "basic_auth": {"username": "prometheus", "password": "secret"},
+    }
+    try:
+        with PrometheusServer(tmp_path, server.addresses[0][1], **scrape) as prometheus:
+            await asyncio.to_thread(prometheus.until, "up == 1 and on() lightfloor_build_info")
+    finally:
+        await server.close()
+        view.responder.close()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The API of a running collector, held to its own description."""
 
 import json
+import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 
@@ -68,6 +70,17 @@ def test_every_route_below_v1_is_described(collector):
     served = {route.resource.canonical for route in parts.application.router.routes()}
     parts.database.close()
     assert {path for path in served if path.startswith("/v1/")} == paths.keys()
+
+
+def test_who_polls_gets_what_the_page_shows_and_only_once(collector):
+    """Without a period /v1/sla is the judgement of the page; its ETag brings 304 until the next one."""
+    with urllib.request.urlopen(f"{collector.url}/v1/sla", timeout=10) as answer:
+        tag, rows = answer.headers["ETag"], json.load(answer)
+    shown = re.findall(r'class="v-(\w+)', collector.get("/")[1])
+    assert sorted(row["verdict"].lower() for row in rows) == sorted(shown)
+    asked = urllib.request.Request(f"{collector.url}/v1/sla", headers={"If-None-Match": tag})
+    with pytest.raises(urllib.error.HTTPError, match="304"):
+        urllib.request.urlopen(asked, timeout=10)
 
 
 def test_a_report_is_fetched_as_it_was_signed_and_nothing_else_is(collector, tmp_path):

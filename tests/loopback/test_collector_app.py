@@ -1,7 +1,9 @@
 import asyncio
 import base64
 import contextlib
+import gzip
 import html
+import json
 import logging
 import re
 import shutil
@@ -19,6 +21,7 @@ import trustme
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.net.collector import Collector
 from agent.wire.batch import encode
 from collector import app
 from collector.standing import PathStanding
@@ -158,6 +161,22 @@ async def test_a_posted_batch_is_in_the_answer_at_once(tmp_path):
         assert [row.samples for row in rows if row.destination == "fra"] == [6, 0]
 
 
+async def test_budgets_are_asked_for_by_path_and_time_zone(tmp_path):
+    """The month is that of the zone asked for; a zone that is none, and half a path, are refused in words."""
+    async with serving(tmp_path) as client:
+        status, text, _ = await client.get("/v1/budget?source=ams&destination=nyc&tz=Asia/Shanghai")
+        (row,) = json.loads(text)
+        rolling, month = row["budgets"]
+        assert (status, row["state"], rolling["remaining_ratio"]) == (200, "measured", pytest.approx(-99))
+        assert month["period_start"].endswith("T16:00:00Z")
+        assert [burn["burning"] for burn in row["burns"]] == [True] * 4
+        everything = json.loads((await client.get("/v1/budget"))[1])
+        assert [r["state"] for r in everything].count("silent") == 4
+        for query, words in (("tz=Moon", "no time zone"), ("source=ams", "given together")):
+            status, text, _ = await client.get(f"/v1/budget?{query}")
+            assert (status, words in json.loads(text)["detail"]) == (400, True)
+
+
 async def test_metrics_parse_in_both_formats_and_say_how_each_path_stands(tmp_path):
     """Prometheus' own parsers take the page; path gauges carry the figures of the standing."""
     async with serving(tmp_path) as client:
@@ -252,7 +271,7 @@ async def test_wrong_requests_are_answered_in_one_line_and_bugs_do_not_leak(tmp_
 
         monkeypatch.setattr(client.parts.database, "read", broken)
         caplog.set_level(logging.CRITICAL)
-        status, body, _ = await client.get("/v1/sla")
+        status, body, _ = await client.get("/v1/sla?from=-1h")
         assert status == 500
         assert "secret" not in body
 
@@ -268,11 +287,20 @@ async def test_health_and_readiness_are_told_apart(tmp_path):
 
 
 async def test_tls_is_served_where_it_is_configured(tmp_path):
-    """With certificate and key in [server] the same port speaks HTTPS, and no plain HTTP."""
+    """With certificate and key in [server] the same port speaks HTTPS, and no plain HTTP; renewed ones are taken up."""
     authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    (tmp_path / "cert.pem").write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))
+
+    def issue():
+        certificate = authority.issue_cert("127.0.0.1")
+        certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+        (tmp_path / "cert.pem").write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))
+        return certificate.cert_chain_pems[0].bytes().decode()
+
+    async def shown(url):
+        port = int(url.rsplit(":", 1)[1])
+        return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+
+    first = issue()
     server = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
     async with serving(tmp_path, tls=True, server=server) as client:
         trusted = ssl.create_default_context()
@@ -281,6 +309,10 @@ async def test_tls_is_served_where_it_is_configured(tmp_path):
             assert response.status == 200
         with pytest.raises(aiohttp.ClientError):
             await client.session.get(client.url.replace("https", "http") + "/-/healthy")
+        assert await shown(client.url) == first
+        second = issue()
+        assert await client.parts.reload() is None
+        assert await shown(client.url) == second
 
 
 async def test_people_need_a_password_and_agents_their_token(tmp_path):
@@ -306,7 +338,39 @@ async def test_people_need_a_password_and_agents_their_token(tmp_path):
         async with client.session.post(client.url + "/-/reload", headers=right) as response:
             assert response.status == 400
             assert "basic_auth_users" in await response.text()
-        assert (await client.get("/metrics", **right))[0] == 200
+        assert "lightfloor_config_last_reload_successful 0.0" in (await client.get("/metrics", **right))[1]
+
+
+async def test_people_need_a_client_certificate_and_agents_do_not(tmp_path):
+    """Where one is required, the page is refused without; a real agent's session with its pinned authority goes on."""
+    authority, clients = trustme.CA(), trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    clients.cert_pem.write_to_path(tmp_path / "clients.pem")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: cert.pem, key_file: cert.pem, client_ca_file: clients.pem,"
+        " client_auth_type: RequireAndVerifyClientCert}\n"
+    )
+    async with serving(tmp_path, tls=True, server='web_config_file = "web.yml"\n') as client:
+
+        async def page(context):
+            authority.configure_trust(context)
+            async with client.session.get(client.url, ssl=context) as response:
+                return response.status
+
+        assert await page(ssl.create_default_context()) == 403
+        known = ssl.create_default_context()
+        clients.issue_cert("operator.example").configure_cert(known)
+        assert await page(known) == 200
+        (tmp_path / "token").write_text(client.token)
+        link = Collector(client.url, tmp_path / "token", str(tmp_path / "ca.pem"), 5)
+        try:
+            assert await link.get_assignment(None) is not None
+            assert (
+                await link.post_batch(gzip.compress(encode(batch([window(start_s=NOW - 60)], sequence=7))))
+            )[0] == 200
+        finally:
+            await link.close()
 
 
 async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
@@ -320,3 +384,14 @@ async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
             async with app.running(taken):
                 pass
         assert sum(thread.name == "store-writer" for thread in threading.enumerate()) == writers
+
+
+async def test_the_configuration_in_force_can_be_read(tmp_path):
+    """What a person changed and what is a default, as JSON; of certificates and keys the files' names alone."""
+    async with serving(tmp_path) as client:
+        status, text, headers = await client.get("/config")
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        shown = json.loads(text)
+        assert shown["store"]["path"] == str(tmp_path / "store.db")
+        assert shown["store"]["retention_days"] == {"minute": 14, "hour": 90, "day": 1095}
+        assert client.token not in text

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collector.api.answer import json_answer, takes_gzip
 from collector.api.openapi import document
-from collector.api.operation import Access, Operation, Paging, Parameters, delete, get, parameters_of, post
+from collector.api.operation import Access, Operation, Paging, Parameters, body_of, get, parameters_of
 from collector.problem import ProblemError
 
 
@@ -127,39 +127,23 @@ def test_a_query_cannot_overrule_the_path():
 
 async def test_a_body_is_taken_as_json_only():
     """Another Content-Type, which a foreign page could post unasked, is 415."""
-
-    async def make(_asked, row):
-        return row
-
-    operation = post("/v1/rows", "Make", Parameters, Row, Row, make)
     with pytest.raises(ProblemError) as refused:
-        await operation.handler(
-            make_mocked_request("POST", "/v1/rows", headers={"Content-Type": "text/plain"})
-        )
+        await body_of(make_mocked_request("POST", "/v1/rows", headers={"Content-Type": "text/plain"}), Row)
     assert refused.value.status == 415
 
 
+def operation(method, path, **fields):
+    return Operation(method=method, path=path, summary="", handler=rows, refusals={}, **fields)
+
+
 def described():
-    async def gone(_asked):
-        return None
-
-    async def made(_asked, row):
-        return row
-
     operations = [
         get("/v1/rows", "Rows", RowParameters, list[Row], rows),
         get("/v1/rows/{name}", "One", OneRow, Row, rows, {404: "no such row"}),
-        post("/v1/rows", "Make", Parameters, Row, Row, made),
-        delete("/v1/rows/{name}", "Take away", OneRow, gone),
-        Operation(
-            method="GET",
-            path="/v1/own",
-            summary="Own",
-            handler=rows,
-            answer=Row,
-            refusals={},
-            access=Access.NODE,
-        ),
+        operation("POST", "/v1/rows", body=Row, answer=Row, status=201, access=Access.OPERATOR),
+        operation("DELETE", "/v1/rows/{name}", parameters=OneRow, status=204),
+        operation("GET", "/v1/own", answer=Row, access=Access.NODE),
+        operation("GET", "/v1/bytes", media="application/octet-stream", access=Access.ANYBODY),
     ]
     return document(operations, "1.2.3")
 
@@ -181,11 +165,17 @@ def test_the_document_says_what_the_types_say():
     body = made["paths"]["/v1/rows"]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"] == {"$ref": "#/components/schemas/Row"}
     assert made["paths"]["/v1/own"]["get"]["security"] == [{"agentToken": []}]
+    assert made["paths"]["/v1/rows"]["post"]["security"] == [{"operatorToken": []}]
+    assert made["paths"]["/v1/rows"]["get"]["security"] == [{}, {"basic": []}]
+    assert made["paths"]["/v1/bytes"]["get"]["security"] == []
+    assert made["paths"]["/v1/bytes"]["get"]["responses"]["200"]["content"] == {
+        "application/octet-stream": {}
+    }
     assert {"Row", "Problem"} == made["components"]["schemas"].keys()
 
 
 def test_operations_have_names_of_their_own():
     """Generated clients name functions by operationId."""
     names = [each["operationId"] for path in described()["paths"].values() for each in path.values()]
-    assert len(set(names)) == len(names) == 5
+    assert len(set(names)) == len(names) == 6
     assert "get_rows_name" in names

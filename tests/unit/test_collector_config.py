@@ -35,3 +35,20 @@ def test_a_file_that_is_no_text_is_one_error(tmp_path):
         read_config(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_config(tmp_path)
+
+
+def test_the_port_is_protected_by_the_web_configuration_or_the_two_files(tmp_path):
+    """Names are taken from each file's own directory; a web configuration that cannot be used is said by check-config."""
+    path = tmp_path / "collector.toml"
+    path.write_text('[server]\ntls_cert = "c.pem"\ntls_key = "k.pem"\n')
+    tls = read_config(path).server.web_config().tls_server_config
+    assert (tls.cert_file, tls.key_file) == (str(tmp_path / "c.pem"), str(tmp_path / "k.pem"))
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/web.yml").write_text("tls_server_config: {cert_file: c.pem, key_file: k.pem}\n")
+    path.write_text('[server]\nweb_config_file = "etc/web.yml"\n')
+    server = read_config(path).server
+    assert server.web_config().tls_server_config.cert_file == str(tmp_path / "etc/c.pem")
+    with pytest.raises(ConfigError, match=r"web\.yml: tls_server_config\.cert_file: .*c\.pem cannot be read"):
+        server.check_web_config()
+    path.write_text("")
+    assert read_config(path).server.web_config().tls_server_config is None
