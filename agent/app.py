@@ -106,7 +106,7 @@ class Agent:
             runner,
             minutes,
             spool,
-            None if spool is None or self._collector is None else Pusher(spool, self._collector),
+            None if spool is None or self._collector is None else Pusher(spool, self._collector, config.node),
             responder,
             self._make_reflector(),
             passive,

@@ -38,7 +38,7 @@ class Stored:
 class Spool:
     """The batches of this node on disk, oldest first. One per state directory; not for two processes.
 
-    lost_windows: windows given up since the start, by reason (expired, full, corrupt, rejected).
+    lost_windows: windows given up since the start, by reason (expired, full, corrupt, rejected, renamed).
     Raises OSError from the constructor when the directory cannot be used.
     """
 
@@ -48,7 +48,9 @@ class Spool:
         self._max_bytes = max_bytes
         self._max_age_seconds = max_age_seconds
         self.boot = uuid.uuid4().hex
-        self.lost_windows: dict[str, int] = dict.fromkeys(("expired", "full", "corrupt", "rejected"), 0)
+        self.lost_windows: dict[str, int] = dict.fromkeys(
+            ("expired", "full", "corrupt", "rejected", "renamed"), 0
+        )
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in directory.glob("*.tmp"):
             leftover.unlink()
@@ -117,6 +119,18 @@ class Spool:
                 old.unlink()
         except OSError:
             _remove(batch.path)
+
+    def keep_apart(self, batch: Stored) -> Path:
+        """Take a batch out of the queue that only another name of this node could send; returns the folder that keeps it.
+
+        Nothing there is ever deleted: once moved back here it is sent after the next start.
+        """
+        self._forget(batch)
+        self.lost_windows["renamed"] += batch.windows
+        folder = self._directory / "renamed"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        batch.path.replace(folder / batch.path.name)
+        return folder
 
     def _forget(self, batch: Stored) -> None:
         if self._batches.pop(batch.path.name, None) is not None:

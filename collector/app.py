@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -163,7 +164,7 @@ def assemble(config: CollectorConfig) -> Parts:
         [
             *exporter.routes(),
             *pages.routes(),
-            *_health(parts),
+            *_health(parts, config),
             *api_routes(operations),
         ]
     )
@@ -260,7 +261,10 @@ async def _reload_at_each(hangup: asyncio.Event, parts: Parts) -> None:
         systemd.notify("READY=1")
 
 
-def _health(parts: Parts) -> list[web.RouteDef]:
+def _health(parts: Parts, config: CollectorConfig) -> list[web.RouteDef]:
+    """config holds names of files and no secret."""
+    shown = msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="healthy\n")
 
@@ -275,7 +279,15 @@ def _health(parts: Parts) -> list[web.RouteDef]:
             return error_response(400, problem)
         return web.json_response({"result": "reloaded"})
 
-    return [web.get("/-/healthy", healthy), web.get("/-/ready", ready), web.post("/-/reload", reload)]
+    async def in_force(_: web.Request) -> web.Response:
+        return web.Response(body=shown, content_type="application/json")
+
+    return [
+        web.get("/config", in_force),
+        web.get("/-/healthy", healthy),
+        web.get("/-/ready", ready),
+        web.post("/-/reload", reload),
+    ]
 
 
 @web.middleware

@@ -73,7 +73,8 @@ def budgets_now(
         number: (key.source, key.destination, key.probe, key.family)
         for number, key in series_names(connection, path).items()
     }
-    counted = [(ring, _ring(connection, ring, held, announced, series)) for ring in rings]
+    only = None if path is None else sorted(series)
+    counted = [(ring, _ring(connection, ring, held, announced, series, only)) for ring in rings]
     return tuple(
         _path(wanted, interval, terms[wanted[:2]], starts, counted, announced)
         for wanted, interval in sorted(_wanted(fleet, pairs))
@@ -167,9 +168,10 @@ def _ring(
     held: Coverage,
     announced: Announced,
     series: Mapping[int, Wanted],
+    only: Sequence[int] | None,
 ) -> dict[Wanted, SeriesCounts]:
-    """Counts over one ring, less what was announced."""
-    found = series_counts(connection, plan(ring, held))
+    """Counts over one ring, less what was announced. only: these series are looked up; None reads all in one scan."""
+    found = series_counts(connection, plan(ring, held), only)
     by_cuts: dict[tuple[Period, ...], list[int]] = {}
     for number, (source, destination, *_) in series.items():
         cuts = tuple(

@@ -51,6 +51,7 @@ PATH_GAUGES: tuple[tuple[str, str, Callable[[PathStanding], float | None]], ...]
         "Time left out because the source host spoiled it.",
         lambda row: row.excluded_minutes * 60,
     ),
+    ("maintenance_seconds", "Time left out as announced work.", lambda row: row.maintenance_minutes * 60),
 )
 """Suffix after lightfloor_sla_, help, value; None gives no line."""
 

@@ -120,6 +120,14 @@ class Fleet:
             return sla
         return msgspec.structs.replace(sla, multiplier=override.multiplier)
 
+    def multiplier_of_override(self, source: str, destination: str) -> str | None:
+        """Where the path's multiplier is stated if not in its class, in words. Raises KeyError for an unknown name."""
+        override = self._override(source, destination)
+        if override is None or override.multiplier is None:
+            return None
+        kind, *pair = override.selector
+        return f"multiplier stated for the {kind} {' and '.join(pair)}"
+
     def terms(self, source: str, destination: str, period: Period) -> tuple[Terms, ...]:
         """What a path was promised over a period, in order of time: one entry unless a class changed inside it.
 

@@ -19,6 +19,13 @@ MOST_BYTES = 4 * 2**20
 MOST_WINDOWS = 10_000
 LONGEST_REASON = 1000
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+RULE_PARTS = frozenset(
+    {
+        "FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYMONTH", "BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY",
+        "BYHOUR", "BYMINUTE", "BYSECOND", "BYSETPOS",
+    }
+)  # fmt: skip
+"""Of RFC 5545 section 3.3.10; dateutil knows more."""
 
 
 class CalendarError(ValueError):
@@ -198,6 +205,8 @@ def _rule(rule: Any, stated: Any, at: datetime) -> Rule:
     text = rule.to_ical().decode()
     if str(parts.get("FREQ", [""])[0]).upper() not in FREQUENCIES:
         raise CalendarError(f"RRULE {text}: FREQ is one of {', '.join(FREQUENCIES)}")
+    if foreign := sorted(parts.keys() - RULE_PARTS):
+        raise CalendarError(f"RRULE {text}: {foreign[0]} is not understood")
     if any(int(value) < 1 for value in parts.get("INTERVAL", [1])):
         raise CalendarError(f"RRULE {text}: INTERVAL is at least 1")
     until = parts.get("UNTIL")

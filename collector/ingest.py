@@ -1,7 +1,7 @@
 """POST /v1/batches and GET /v1/assignment: what agents ask of the collector.
 
 A batch is authenticated, bounded, decompressed, decoded and stored, in this order; the first step that fails
-answers with its status and one line of JSON. 200 means durable. 4xx except 408 and 429 means: never send this
+answers with its status and one line of JSON. 200 means durable. 4xx except 408, 425 and 429 means: never send this
 again as it is. Everything else means: keep it and try again.
 """
 
@@ -22,7 +22,7 @@ from collector import decompress
 from collector.api.operation import Access, Operation
 from collector.bearer import UNKNOWN, node_of_request
 from collector.problem import error_response
-from collector.store.batches import BatchRefusedError, Stored
+from collector.store.batches import AheadError, BatchRefusedError, Stored
 from collector.store.database import Database
 from collector.store.writer import StoreFullError, StoreUnavailableError
 
@@ -35,6 +35,7 @@ MOST_IN_FLIGHT_PER_NODE = 2
 MOST_IN_FLIGHT = 64
 RETRY_SECONDS = 1
 NO_SPACE_RETRY_SECONDS = 30
+CLOCK_RETRY_SECONDS = 60
 
 BATCH_REFUSALS = {
     403: "the batch is of another node",
@@ -42,6 +43,7 @@ BATCH_REFUSALS = {
     413: "the body is too long, as it is or decompressed",
     415: "the encoding is not known",
     422: "the batch is wrong; detail says where",
+    425: "its windows are ahead of the collector's clock: try again when one of the clocks was put right",
     429: "the node has batches in flight already",
     503: "busy, or the store fails: try again",
     507: "no space left",
@@ -211,6 +213,8 @@ class Ingest:
             return await self._database.store_batch(batch)
         except BatchRefusedError as error:
             _refuse(422, str(error))
+        except AheadError as error:
+            _refuse(425, str(error), CLOCK_RETRY_SECONDS)
         except StoreFullError as error:
             _refuse(507, str(error), NO_SPACE_RETRY_SECONDS)
         except StoreUnavailableError as error:

@@ -72,16 +72,9 @@ def end_of(start: datetime, length: Length) -> datetime:
 
 def _of_rule(rule: Rule, start: datetime, last: datetime) -> Iterator[datetime]:
     """A rule counts in the local time of its start, so that 02:00 stays 02:00 whatever the clocks do."""
-    wall = start.replace(tzinfo=None)
-    try:
-        parsed = rrulestr(f"RRULE:{rule.text}", dtstart=wall)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise RecurrenceError(f"RRULE {rule.text}: {' '.join(str(error).split())}") from error
-    if not isinstance(parsed, rrule):
-        raise RecurrenceError(f"RRULE {rule.text}: one rule is expected")
     until = last if rule.until is None else min(rule.until, last)
     found = 0
-    for at in itertools.islice(parsed, MOST_OCCURRENCES + 1):
+    for at in _walls(rule, start.replace(tzinfo=None)):
         found += 1
         local = at.replace(tzinfo=start.tzinfo)
         if local > until:
@@ -91,3 +84,15 @@ def _of_rule(rule: Rule, start: datetime, last: datetime) -> Iterator[datetime]:
         raise RecurrenceError(f"RRULE {rule.text}: never takes place")
     if found > MOST_OCCURRENCES:
         raise RecurrenceError(f"RRULE {rule.text}: more than {MOST_OCCURRENCES:,} occurrences")
+
+
+def _walls(rule: Rule, first: datetime) -> Iterator[datetime]:
+    """Local times, one more than may be at most. dateutil meets some contradictions only while it counts."""
+    try:
+        parsed = rrulestr(f"RRULE:{rule.text}", dtstart=first)
+        if isinstance(parsed, rrule):
+            yield from itertools.islice(parsed, MOST_OCCURRENCES + 1)
+            return
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise RecurrenceError(f"RRULE {rule.text}: {' '.join(str(error).split())}") from error
+    raise RecurrenceError(f"RRULE {rule.text}: one rule is expected")

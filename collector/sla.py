@@ -49,7 +49,8 @@ class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     verdict: of the whole class; reason: of the criterion that decided; criteria: each of the class's promises.
     intervals: "p50", "p90", "p99", "p999" → what order statistics enclose the true percentile. loss_interval: Wilson's
     score of independent probes; both divided by loss_design_effect where losses cluster. availability: minutes with an answer / minutes probed. versions: empty unless the contract changed within the
-    period; limit_seconds and sla_class are then those of the last one, and the verdict is by_versions'.
+    period; limit_seconds and sla_class are then those of the last one, and the verdict is by_versions'. limit_how: what the
+    limit was made of, as floor.how for the floor; None without a limit.
     """
 
     source: str
@@ -84,6 +85,7 @@ class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     loss_design_effect: float
     availability: float | None
     versions: tuple[Version, ...] = ()
+    limit_how: str | None = None
 
 
 def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaClass | None) -> PathVerdict:
@@ -133,6 +135,9 @@ def judge(series: SeriesKey, measured: Measured, floor: Floor | None, sla: SlaCl
         loss_interval=wilson_interval(lost.over_limit / lost.design_effect, sent / lost.design_effect),
         loss_design_effect=lost.design_effect,
         availability=_availability(measured),
+        limit_how=f"{sla.multiplier:g} × floor + {sla.allowance_ms:g} ms, class {sla.name}"
+        if floor and sla
+        else None,
     )
 
 

@@ -185,7 +185,11 @@ def _judged(fleet: Fleet, series: SeriesKey, figures: Figures, terms: Terms | No
     limit = (
         limit_seconds(floor.floor_seconds, sla.multiplier, sla.allowance_ms / 1000) if floor and sla else None
     )
-    return judge(series, figures.measured(series, limit), floor, sla)
+    verdict = judge(series, figures.measured(series, limit), floor, sla)
+    stated = fleet.multiplier_of_override(series.source, series.destination)
+    if stated is None or verdict.limit_how is None:
+        return verdict
+    return msgspec.structs.replace(verdict, limit_how=f"{verdict.limit_how}; {stated}")
 
 
 def _exclusions(series: SeriesKey, totals: SeriesTotals, announced: Announced) -> Iterator[Exclusion]:

@@ -12,10 +12,11 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent import __version__
-from agent.advice.finding import LANGUAGES, WORST_FIRST, Finding, change_text, undo_text
+from agent.advice.finding import LANGUAGES, WORST_FIRST, Finding, Severity, change_text, undo_text
 from agent.wire.series import TimeSource
 from collector import chart
 from collector.advice.causes import named
+from collector.advice.fleet import remarks_of
 from collector.budget import PathBudget, State
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
@@ -46,6 +47,8 @@ SILENT_SECONDS = 300
 """A node without a batch for this long is listed as silent: agents send one every minute."""
 DENSE_NODES = 24
 """From so many nodes on, cells are small and column heads turned."""
+MOST_FINDINGS = 200
+"""On one page; the API has all of them."""
 RANGES = {"1h": 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
 
 
@@ -150,6 +153,7 @@ class Pages:
             "path.html.jinja",
             path=timeline,
             charts=_charts(timeline),
+            advised=self._advised(source, destination),
             budgets=self._budgets(source, destination),
             outcomes=[_outcomes(timeline, row) for row in timeline.standing],
             time_sources=TIME_SOURCES,
@@ -195,6 +199,12 @@ class Pages:
             course_head=COURSE_HEADS[incident.kind],
         )
 
+    def _advised(self, source: str, destination: str) -> list[Finding]:
+        """What the latest advice has on this path, at its source."""
+        latest = self._advice.latest
+        found = latest.findings if latest else ()
+        return [each for each in found if each.node == source and destination in each.subjects]
+
     async def get_findings(self, request: web.Request) -> web.Response:
         """What is advised now, of one node with ?node=; ?lang=zh in Chinese."""
         snapshot = self._advice.latest
@@ -205,11 +215,14 @@ class Pages:
             problem = f"lang is one of {', '.join(LANGUAGES)}, not {language!r}"
             return await self._page("wrong.html.jinja", status=400, problem=problem)
         findings = [finding for finding in snapshot.findings if node in (None, finding.node)]
+        shown = findings if node else [each for each in findings if each.severity is not Severity.INFO]
         return await self._page(
             "findings.html.jinja",
             snapshot=snapshot,
-            findings=findings,
-            stories=[story for story in snapshot.stories if node in (None, story.node)],
+            findings=shown[:MOST_FINDINGS],
+            hidden=len(shown[MOST_FINDINGS:]),
+            remarks={} if node else remarks_of(findings),
+            stories=[story for story in snapshot.stories if node in (None, story.node)][:MOST_FINDINGS],
             counts=_by_severity(findings),
             node=node,
             language=language,

@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ONE, GOOD_IS_ZERO, GREEN, RED, YELLOW, Query, figure, lines
-from dashboards.promql import MORE_EXACT, quantile
+from dashboards.promql import ROUGH, UNSENT, rough_quantile
 from dashboards.tables import Column, rows
 
 NODE = 'node=~"$node"'
@@ -102,9 +102,9 @@ INSTRUMENT = (
     lines(
         "How late agents wake",
         "99th percentile of how late an agent woke for its own probes. The kernel's times do not depend on it; above "
-        "0.25 s the minute does not count." + MORE_EXACT,
+        "0.25 s the minute does not count." + ROUGH,
         "s",
-        Query(quantile(0.99, "lightfloor_schedule_delay_seconds", NODE, "node"), "{{node}}"),
+        Query(rough_quantile(0.99, "lightfloor_schedule_delay_seconds", NODE, "node"), "{{node}}"),
         thresholds=((None, GREEN), (0.25, RED)),
         link=NODE_OF_LINE,
     ),
@@ -113,7 +113,7 @@ INSTRUMENT = (
         "Scheduled probes that the host could not send: over its rate cap, without an address, or without what they need.",
         "cps",
         Query(
-            f'sum by (node, outcome) (rate(lightfloor_probe_outcomes_total{{{NODE},outcome=~"skipped|unresolved|unavailable|failed"}}[$__rate_interval]))',
+            f'sum by (node, outcome) (rate(lightfloor_probe_outcomes_total{{{NODE},outcome=~"{UNSENT}"}}[$__rate_interval]))',
             "{{node}} {{outcome}}",
         ),
         link=NODE_OF_LINE,

@@ -49,20 +49,11 @@ LATEST = (
 
 OVER_TIME = (
     lines(
-        "Throughput to the peer",
+        "Throughput over time",
         "Latest finished iperf3 test of each path.",
         "bps",
         Query(
             f"max by (node, destination, family) (lightfloor_bandwidth_forward_bits_per_second{{{NODE}}})",
-            NAME,
-        ),
-    ),
-    lines(
-        "Throughput from the peer",
-        "The same in the reverse direction, where a test measured it.",
-        "bps",
-        Query(
-            f"max by (node, destination, family) (lightfloor_bandwidth_reverse_bits_per_second{{{NODE}}})",
             NAME,
         ),
     ),
@@ -74,28 +65,6 @@ OVER_TIME = (
             f"sum by (node, destination, family) (increase(lightfloor_bandwidth_retransmits_total{{{NODE}}}[$__rate_interval]))",
             NAME,
         ),
-    ),
-    lines(
-        "Datagrams lost by tests",
-        "Share of the datagrams of the latest UDP test of each path, by iperf3 or qperf.",
-        "percentunit",
-        Query(
-            f"max by (node, destination, family) (lightfloor_bandwidth_loss_ratio{{{NODE}}})",
-            NAME + " iperf3",
-        ),
-        Query(f"max by (node, destination, family) (lightfloor_qperf_loss_ratio{{{NODE}}})", NAME + " qperf"),
-    ),
-    lines(
-        "Jitter",
-        "Of the latest UDP test of each path (RFC 3550 section 6.4.1).",
-        "s",
-        Query(f"max by (node, destination, family) (lightfloor_bandwidth_jitter_seconds{{{NODE}}})", NAME),
-    ),
-    lines(
-        "qperf throughput",
-        "Latest finished qperf bandwidth test of each path.",
-        "bps",
-        Query(f"max by (node, destination, family) (lightfloor_qperf_bits_per_second{{{NODE}}})", NAME),
     ),
 )
 
@@ -126,11 +95,50 @@ COST = (
     ),
 )
 
+OTHERS = (
+    lines(
+        "Throughput from the peer",
+        "What came back in the latest finished iperf3 test of each path, where it measured both ways.",
+        "bps",
+        Query(
+            f"max by (node, destination, family) (lightfloor_bandwidth_reverse_bits_per_second{{{NODE}}})",
+            NAME,
+        ),
+    ),
+    lines(
+        "Datagrams lost by tests",
+        "Share of the datagrams of the latest UDP test of each path, by iperf3 or qperf.",
+        "percentunit",
+        Query(
+            f"max by (node, destination, family) (lightfloor_bandwidth_loss_ratio{{{NODE}}})",
+            NAME + " iperf3",
+        ),
+        Query(f"max by (node, destination, family) (lightfloor_qperf_loss_ratio{{{NODE}}})", NAME + " qperf"),
+    ),
+    lines(
+        "Jitter",
+        "Of the latest UDP test of each path (RFC 3550 section 6.4.1).",
+        "s",
+        Query(f"max by (node, destination, family) (lightfloor_bandwidth_jitter_seconds{{{NODE}}})", NAME),
+    ),
+    lines(
+        "qperf throughput",
+        "Latest finished qperf bandwidth test of each path.",
+        "bps",
+        Query(f"max by (node, destination, family) (lightfloor_qperf_bits_per_second{{{NODE}}})", NAME),
+    ),
+)
+
 BOARD = Board(
     "bandwidth",
     "Bandwidth",
     "What each path carried in its last test, and what the tests cost of the transfer allowance.",
     (variables.provider(), variables.region(), variables.nodes("Source")),
-    (Row("Latest tests", LATEST), Row("Over time", OVER_TIME), Row("Tests and budget", COST)),
+    (
+        Row("Latest tests", LATEST),
+        Row("Over time", OVER_TIME),
+        Row("Tests and budget", COST),
+        Row("What only tests of an agent's own peers measure", OTHERS),
+    ),
     span="now-7d",
 )

@@ -3,7 +3,7 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ZERO, GREEN, ORANGE, PURPLE, RED, YELLOW, Query, figure, lines
-from dashboards.promql import ROLLING, VERDICTS, loss
+from dashboards.promql import VERDICTS, loss
 from dashboards.tables import Column, matrix, rows
 
 SERIES = 'source=~"$node",probe="$probe",family="$family"'
@@ -33,7 +33,6 @@ NOW = (
         "Agents that Prometheus could scrape just now.",
         "none",
         Query('sum(up{job="lightfloor-agent",node=~"$node"})'),
-        width=3,
     ),
     figure(
         "Agents that do not",
@@ -41,7 +40,13 @@ NOW = (
         "none",
         Query('sum(up{job="lightfloor-agent",node=~"$node"} == bool 0)'),
         thresholds=GOOD_IS_ZERO,
-        width=3,
+    ),
+    figure(
+        "Silent paths",
+        "Paths that the fleet file asks for and nobody has told anything of: no data is neither good nor bad.",
+        "none",
+        Query(f"sum(lightfloor_sla_silent{{{SERIES}}})"),
+        thresholds=((None, GREEN), (1, YELLOW)),
     ),
     figure(
         "Alerts firing",
@@ -52,15 +57,28 @@ NOW = (
             " or 0 * group(path:lightfloor_probes:rate5m)"
         ),
         thresholds=GOOD_IS_ZERO,
-        width=3,
+        width=8,
     ),
     figure(
         "Open incidents",
-        "What the collector has put together of faults that belong to one cause.",
+        "Faults that last, each put together from all paths that it spoils, with its cause; announced work is none.",
         "none",
-        Query("sum(lightfloor_incidents_open)"),
+        Query(
+            "sum(lightfloor_incidents_open) or 0 * max(lightfloor_incidents_judged_until_timestamp_seconds)"
+        ),
         thresholds=GOOD_IS_ZERO,
-        width=3,
+        width=8,
+    ),
+    figure(
+        "Findings",
+        "What the collector's advice has found wrong on these nodes and their paths, hints aside.",
+        "none",
+        Query(
+            'count(lightfloor_finding_active{node=~"$node",severity!="info"})'
+            " or 0 * max(lightfloor_advice_computed_timestamp_seconds)"
+        ),
+        thresholds=((None, GREEN), (1, YELLOW)),
+        width=8,
     ),
 )
 
@@ -98,14 +116,14 @@ def _share_over_limit(by: str) -> str:
     )
 
 
-def _of_pairs(metric: str, *selectors: str) -> str:
-    return f"max by ({PAIR}) (lightfloor_sla_{metric}{{{','.join((SERIES, *selectors))}}})"
+def _of_pairs(metric: str, more: str = "") -> str:
+    return f"max by ({PAIR}) (lightfloor_sla_{metric}{{{SERIES}{more}}})"
 
 
 PATHS = (
     rows(
         "Paths, worst first",
-        "The last 24 hours of every path, for the chosen probe and family. Static inflation is the route's part of the "
+        "The last 24 hours of every path, for the chosen probe and family; budget of 30 days. Static inflation is the route's part of the "
         "excess over the floor, dynamic inflation the queues'.",
         {"source": "From", "destination": "To", "verdict": "Verdict"},
         (
@@ -124,7 +142,7 @@ PATHS = (
             Column(
                 "Budget left",
                 "percentunit",
-                _of_pairs("budget_remaining_ratio", ROLLING),
+                _of_pairs("budget_remaining_ratio", ',period="30d"'),
                 ((None, RED), (0, YELLOW), (0.25, GREEN)),
             ),
             Column(

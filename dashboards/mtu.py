@@ -2,7 +2,7 @@
 
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
-from dashboards.panels import GOOD_IS_ZERO, GREEN, RED, YELLOW, Query, figure, lines
+from dashboards.panels import GOOD_IS_ZERO, GREEN, PLAIN_BYTES, RED, YELLOW, Query, figure, lines
 from dashboards.promql import highest
 from dashboards.tables import Column, rows
 
@@ -68,9 +68,9 @@ TABLE = (
         "MTU − 40 (IPv6: 60, less 12 with timestamps) is MSS clamping.",
         {"node": "From", "destination": "To", "family": "Family"},
         (
-            Column("Path MTU", "bytes", _of_paths("path_mtu_bytes")),
-            Column("Interface MTU", "bytes", _of_paths("path_interface_mtu_bytes")),
-            Column("Segment size", "bytes", _of_paths("path_tcp_mss_bytes")),
+            Column("Path MTU", PLAIN_BYTES, _of_paths("path_mtu_bytes")),
+            Column("Interface MTU", PLAIN_BYTES, _of_paths("path_interface_mtu_bytes")),
+            Column("Segment size", PLAIN_BYTES, _of_paths("path_tcp_mss_bytes")),
             Column("Black hole", "bool_yes_no", _of_paths("path_mtu_black_hole"), GOOD_IS_ZERO),
             Column("Router reported", "bool_yes_no", _of_paths("path_mtu_icmp_seen")),
             Column("Hops", "none", _of_paths("route_hops")),
@@ -101,7 +101,7 @@ OVER_TIME = (
     lines(
         "MTUs that changed",
         "Paths whose MTU changed in the period shown. After a step down every larger packet is lost until all have learnt of it.",
-        "bytes",
+        PLAIN_BYTES,
         Query(_changed("path_mtu_bytes"), NAME),
         lowest=None,
     ),

@@ -7,7 +7,10 @@ from dashboards.promql import VERDICTS, loss, mean
 from dashboards.tables import Column, rows
 
 NODE = 'node="$node"'
-BUSY = "sum(rate(lightfloor_host_cpu_seconds_total{" + NODE + "}[$__rate_interval]))"
+CPU_TIME = (
+    f'sum(rate(lightfloor_host_cpu_seconds_total{{{NODE},mode!~"guest|guest_nice"}}[$__rate_interval]))'
+)
+"""All of it: user and nice contain the guests' time already (proc_stat(5))."""
 PATH_OF_ROW = link_to(
     "path",
     node="${node}",
@@ -62,7 +65,7 @@ HOST = (
         "percentunit",
         Query(
             f'sum by (mode) (rate(lightfloor_host_cpu_seconds_total{{{NODE},mode!~"idle|guest|guest_nice"}}[$__rate_interval]))'
-            f" / on () group_left () {BUSY}",
+            f" / on () group_left () {CPU_TIME}",
             "{{mode}}",
         ),
         stacked=True,
@@ -147,6 +150,25 @@ HOST = (
 )
 
 
+FINDINGS = (
+    rows(
+        "Findings",
+        "What the collector's advice has found wrong here; its page says the evidence, the change and how to undo it.",
+        {"rule": "Rule", "severity": "Severity"},
+        (
+            Column(
+                "Stands",
+                "bool_yes_no",
+                f"max by (rule, severity) (lightfloor_finding_active{{{NODE}}})",
+            ),
+        ),
+        sort="Severity",
+        link=("Findings", "${collector}/findings"),
+        height=6,
+    ),
+)
+
+
 def _of_paths(metric: str) -> str:
     return f'max by (destination, probe, family) (lightfloor_sla_{metric}{{source="$node"}})'
 
@@ -221,6 +243,7 @@ BOARD = Board(
     (variables.provider(), variables.region(), variables.one_node()),
     (
         Row("Now", NOW),
+        Row("Advice", FINDINGS),
         Row("The host", HOST),
         Row("Paths from and to it", PATHS),
         Row("TCP and probes", TCP),

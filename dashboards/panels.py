@@ -15,6 +15,9 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.variables import DATASOURCE
 
+PLAIN_BYTES = "suffix: B"
+"""The unit of a packet's size: 1500 B and not 1.46 KiB."""
+
 GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY = "green", "yellow", "orange", "red", "purple", "blue", "text"
 Thresholds = Sequence[tuple[float | None, str]]
 """(from which value, colour), ascending; the first from None, minus infinity."""
@@ -52,31 +55,12 @@ def lines(
 
     words: for series of these names.
     """
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .unit(unit)
-        .span(width)
-        .height(height)
-        .targets([target(query, index) for index, query in enumerate(queries)])
-        .tooltip(
-            build_common.VizTooltipOptions()
-            .mode(common.TooltipDisplayMode.MULTI)
-            .sort(common.SortOrder.DESCENDING)
-        )
-        .legend(
-            build_common.VizLegendOptions()
-            .display_mode(common.LegendDisplayMode.LIST)
-            .placement(common.LegendPlacement.BOTTOM)
-            .show_legend(True)
-        )
-        .fill_opacity(30 if stacked else 0)
-        .show_points(common.VisibilityMode.NEVER)
-    )
+    panel = _line_panel(title, description, unit, width, height).fill_opacity(30 if stacked else 0)
+    panel.targets([target(query, index) for index, query in enumerate(queries)])
     if lowest is not None:
         panel.axis_soft_min(lowest)
+    if unit == "percentunit":
+        panel.axis_soft_max(0.01)  # a flat zero is drawn on an axis up to 10,000% otherwise
     if stacked:
         panel.stacking(build_common.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if thresholds:
@@ -171,6 +155,31 @@ def target(
     )
     made = made.instant() if instant else made.range()
     return made.format(PromQueryFormat.TABLE) if as_table else made
+
+
+def _line_panel(title: str, description: str, unit: str, width: int, height: int) -> timeseries.Panel:
+    return (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .span(width)
+        .height(height)
+        .tooltip(
+            build_common.VizTooltipOptions()
+            .mode(common.TooltipDisplayMode.MULTI)
+            .sort(common.SortOrder.DESCENDING)
+        )
+        .legend(
+            build_common.VizLegendOptions()
+            .display_mode(common.LegendDisplayMode.LIST)
+            .placement(common.LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+        .color_scheme(build_dashboard.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
+        .show_points(common.VisibilityMode.NEVER)
+    )
 
 
 def _named(text: str, colour: str) -> list[dashboard.DynamicConfigValue]:

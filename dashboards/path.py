@@ -2,8 +2,8 @@
 
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
-from dashboards.panels import GREEN, ORANGE, PURPLE, RED, YELLOW, Query, buckets, figure, lines
-from dashboards.promql import MORE_EXACT, ROLLING, UNSENT, VERDICTS, distribution, loss, mean, quantile
+from dashboards.panels import GREEN, ORANGE, PLAIN_BYTES, PURPLE, RED, YELLOW, Query, buckets, figure, lines
+from dashboards.promql import ROUGH, UNSENT, VERDICTS, distribution, loss, mean, quantile, rough_quantile
 
 SERIES = 'node="$node",destination="$destination",probe="$probe",family="$family"'
 BACK = 'node="$destination",destination="$node",probe="$probe",family="$family"'
@@ -42,10 +42,10 @@ VERDICT = (
         decimals=2,
     ),
     figure(
-        "Budget left",
-        "Share of the allowed slow round trips of 30 days that is left; below 0 it is overdrawn.",
+        "Budget left of 30 days",
+        "Share of the slow round trips allowed in the last 30 days that is left; below 0 it is overdrawn.",
         "percentunit",
-        Query(f"max(lightfloor_sla_budget_remaining_ratio{{{JUDGED},{ROLLING}}})"),
+        Query(f'max(lightfloor_sla_budget_remaining_ratio{{{JUDGED},period="30d"}})'),
         thresholds=((None, RED), (0, YELLOW), (0.25, GREEN)),
     ),
     figure(
@@ -61,11 +61,14 @@ VERDICT = (
 ROUND_TRIP = (
     lines(
         "Round trip",
-        "Percentiles of the round trip, with the floor and the limit of the path." + MORE_EXACT,
+        "Mean and percentiles of the round trip, with the floor and the limit of the path. Percentiles need native "
+        "histograms in Prometheus, as classic buckets cannot tell which side of a limit they are on.",
         "s",
+        Query(mean(RTT, SERIES, "node"), "mean"),
         Query(quantile(0.5, RTT, SERIES), "P50"),
         Query(quantile(0.9, RTT, SERIES), "P90"),
         Query(quantile(0.99, RTT, SERIES), "P99"),
+        Query(f"max(lightfloor_sla_p99_seconds{{{JUDGED}}})", "P99 of 24 hours"),
         Query(f"max(lightfloor_path_floor_seconds{{{OF_PAIR}}})", "floor"),
         Query(f"max(lightfloor_path_limit_seconds{{{OF_PAIR}}})", "limit"),
     ),
@@ -132,10 +135,15 @@ DIRECTIONS = (
     ),
     lines(
         "Delay variation by direction",
-        "99th percentile of the delay above the last minute's least (RFC 5481), from probe udp." + MORE_EXACT,
+        "99th percentile of the delay above the last minute's least (RFC 5481), from probe udp." + ROUGH,
         "s",
-        Query(quantile(0.99, "lightfloor_udp_variation_forward_seconds", OF_FAMILY), "to the destination"),
-        Query(quantile(0.99, "lightfloor_udp_variation_backward_seconds", OF_FAMILY), "from the destination"),
+        Query(
+            rough_quantile(0.99, "lightfloor_udp_variation_forward_seconds", OF_FAMILY), "to the destination"
+        ),
+        Query(
+            rough_quantile(0.99, "lightfloor_udp_variation_backward_seconds", OF_FAMILY),
+            "from the destination",
+        ),
     ),
     lines(
         "One-way delay",
@@ -174,7 +182,7 @@ TRAFFIC = (
     lines(
         "Path MTU",
         "Largest packet that the path carries, and the MTU of the interface that it starts at.",
-        "bytes",
+        PLAIN_BYTES,
         Query(f"max(lightfloor_path_mtu_bytes{{{OF_FAMILY}}})", "path"),
         Query(f"max(lightfloor_path_interface_mtu_bytes{{{OF_FAMILY}}})", "interface"),
         lowest=None,
@@ -202,7 +210,7 @@ BOARD = Board(
         variables.family(),
     ),
     (
-        Row("The last 24 hours", VERDICT),
+        Row("As the collector judges it", VERDICT),
         Row("Round trip", ROUND_TRIP),
         Row("Each direction", DIRECTIONS),
         Row("Connections, MTU and route", TRAFFIC),

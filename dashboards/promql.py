@@ -8,8 +8,6 @@ LOST = "timeout|unreachable|syn_retransmitted"
 """Outcomes that say that a probe was lost, as in the recording rules."""
 UNSENT = "skipped|unavailable|unresolved|failed"
 """Outcomes that say nothing about the path."""
-ROLLING = 'period="30d"'
-"""Of the budgets the rolling one; the other is the calendar month's."""
 
 VERDICTS = {
     "PASS": ("pass", "green"),
@@ -22,21 +20,24 @@ VERDICTS = {
 }
 """Verdict → (words, colour), as on the collector's page."""
 
-MORE_EXACT = (
-    " Exact to 1.1% where Prometheus scrapes native histograms; otherwise interpolated between powers of two."
-)
-"""What a panel with quantile() has to say."""
+ROUGH = " Within 1.1% where Prometheus scrapes native histograms; otherwise only the octave is certain."
+"""What a panel with rough_quantile() has to say."""
 
 
 def quantile(share: float, histogram: str, matchers: str, by: str = "") -> str:
-    """A quantile of a histogram's recent values, of its native form where there is one, else of its classic buckets.
+    """A quantile of a native histogram's recent values, within 1.1%; nothing where Prometheus scrapes none.
 
+    Classic buckets end at powers of two: of what is close to a limit they would tell the wrong side.
     by: labels to keep, comma-separated.
     """
-    native = f"sum by ({by}) (rate({histogram}{{{matchers}}}[$__rate_interval]))"
+    return f"histogram_quantile({share}, sum by ({by}) (rate({histogram}{{{matchers}}}[$__rate_interval])))"
+
+
+def rough_quantile(share: float, histogram: str, matchers: str, by: str = "") -> str:
+    """The same, or of the classic buckets where there is no native histogram."""
     labels = f"{by}, le" if by else "le"
     classic = f"sum by ({labels}) (rate({histogram}_bucket{{{matchers}}}[$__rate_interval]))"
-    return f"histogram_quantile({share}, {native}) or histogram_quantile({share}, {classic})"
+    return f"{quantile(share, histogram, matchers, by)} or histogram_quantile({share}, {classic})"
 
 
 def mean(histogram: str, matchers: str, by: str) -> str:

@@ -3,11 +3,12 @@
 from dashboards import variables
 from dashboards.board import Board, Row, link_to
 from dashboards.panels import GOOD_IS_ZERO, GREEN, ORANGE, RED, YELLOW, Query, figure, lines
-from dashboards.promql import ROLLING, VERDICTS, highest, with_provider
+from dashboards.promql import VERDICTS, highest, with_provider
 from dashboards.tables import Column, rows
 
 JUDGED = 'source=~"$node",probe="$probe",family="$family"'
 PATH = "source, destination"
+PERIOD = ',period="$period"'
 BUDGET: tuple[tuple[float | None, str], ...] = ((None, RED), (0, YELLOW), (0.25, GREEN))
 BURN: tuple[tuple[float | None, str], ...] = ((None, GREEN), (1, YELLOW), (6, ORANGE), (14.4, RED))
 PATH_OF_ROW = link_to(
@@ -19,9 +20,9 @@ PATH_OF_ROW = link_to(
 )
 
 
-def _by_provider(aggregation: str, metric: str, *selectors: str) -> str:
-    series = f"lightfloor_sla_{metric}{{{','.join((JUDGED, *selectors))}}}"
-    return f"{aggregation} by (provider) ({with_provider(series)})"
+def _by_provider(aggregation: str, metric: str, more: str = "") -> str:
+    of_provider = with_provider(f"lightfloor_sla_{metric}{{{JUDGED}{more}}}")
+    return f"{aggregation} by (provider) ({of_provider})"
 
 
 def _paths(verdicts: str) -> str:
@@ -30,21 +31,17 @@ def _paths(verdicts: str) -> str:
 
 
 def _burn(window: str) -> str:
-    """How many times faster than allowed the slow round trips of this window came, by path."""
-    series = 'node=~"$node",probe="$probe",family="$family"'
-    over = f"path:lightfloor_over_limit:ratio_rate{window}{{{series}}}"
-    allowed = "path:lightfloor_slow_allowed:ratio"
-    return highest(f"{over} / on (node, destination, probe, family) group_left () {allowed}")
+    return highest(f'max by ({PATH}) (lightfloor_sla_burn_rate{{{JUDGED},window="{window}"}})')
 
 
 PROVIDERS = (
     figure(
         "Least budget left",
-        "Of each provider's paths the one with least left: share of the allowed slow round trips of 30 days; below 0 it is overdrawn.",
+        "Of each provider's paths the one with least left: share of the slow round trips allowed in the period so far; below 0 it is overdrawn.",
         "percentunit",
-        Query(_by_provider("min", "budget_remaining_ratio", ROLLING), "{{provider}}"),
+        Query(_by_provider("min", "budget_remaining_ratio", PERIOD), "{{provider}}"),
         thresholds=BUDGET,
-        width=8,
+        width=6,
     ),
     figure(
         "Least availability",
@@ -52,7 +49,7 @@ PROVIDERS = (
         "percentunit",
         Query(_by_provider("min", "availability_ratio"), "{{provider}}"),
         thresholds=((None, RED), (0.99, YELLOW), (0.999, GREEN)),
-        width=8,
+        width=6,
         decimals=3,
     ),
     figure(
@@ -61,23 +58,34 @@ PROVIDERS = (
         "none",
         Query(f"{_paths('FAIL|UNACHIEVABLE')} or 0 * {_paths('.+')}", "{{provider}}"),
         thresholds=GOOD_IS_ZERO,
-        width=8,
+        width=6,
+    ),
+    figure(
+        "Paths that burn",
+        "Paths that spend their budget too fast in a long and a short window at once; unknown with fewer than 100 samples.",
+        "none",
+        Query(
+            f"sum by (provider) ({with_provider(f'max by ({PATH}) (lightfloor_sla_burning{{{JUDGED}}})')})",
+            "{{provider}}",
+        ),
+        thresholds=GOOD_IS_ZERO,
+        width=6,
     ),
 )
 
 
-def _of_paths(metric: str, *selectors: str) -> str:
-    return f"max by ({PATH}) (lightfloor_sla_{metric}{{{','.join((JUDGED, *selectors))}}})"
+def _of_paths(metric: str, more: str = "") -> str:
+    return f"max by ({PATH}) (lightfloor_sla_{metric}{{{JUDGED}{more}}})"
 
 
 PATHS = (
     rows(
         "Paths, least budget first",
-        "The last 24 hours of every path, its budget of 30 days: the objective is the share of round trips that the class wants within the limit; "
+        "Budget of the chosen period, all else of the last 24 hours. The objective is the share of round trips that the class wants within the limit; "
         "a path whose budget is overdrawn is not failed before that is proven.",
         {"source": "From", "destination": "To", "verdict": "Verdict"},
         (
-            Column("Budget left", "percentunit", _of_paths("budget_remaining_ratio", ROLLING), BUDGET),
+            Column("Budget left", "percentunit", _of_paths("budget_remaining_ratio", PERIOD), BUDGET),
             Column("Objective", "percentunit", _of_paths("objective_ratio")),
             Column("Judged", "short", _of_paths("judged")),
             Column("Over the limit", "short", _of_paths("over_limit")),
@@ -103,10 +111,10 @@ PATHS = (
 
 BUDGETS = (
     lines(
-        "Least budget left",
-        "Of each provider's paths the one with least left of 30 days' allowance.",
+        "Least budget left over time",
+        "Of each provider's paths the one with least left of the period's allowance.",
         "percentunit",
-        Query(_by_provider("min", "budget_remaining_ratio", ROLLING), "{{provider}}"),
+        Query(_by_provider("min", "budget_remaining_ratio", PERIOD), "{{provider}}"),
         thresholds=((None, RED), (0, GREEN)),
         lowest=None,
     ),
@@ -122,18 +130,25 @@ BUDGETS = (
     ),
     lines(
         "Burn rate, one hour",
-        "How many times faster than allowed slow round trips came, the twenty fastest paths. 14.4 for an hour is an alert: "
-        "a month's allowance would last two days. Minutes that the host spoiled are still in it.",
+        "How many times faster than allowed slow round trips came, the twenty fastest paths. Above 14.4, in the last five "
+        "minutes too, it is an alert: 30 days' allowance would last two. Spoiled minutes are left out.",
         "none",
-        Query(_burn("1h"), "{{node}} → {{destination}}"),
+        Query(_burn("1h"), "{{source}} → {{destination}}"),
         thresholds=BURN,
     ),
     lines(
         "Burn rate, one day",
-        "The same over a day; above 3 is an alert, above 1 the month's allowance will not last.",
+        "The same over a day; above 3 is an alert, above 1 the period's allowance will not last.",
         "none",
-        Query(_burn("1d"), "{{node}} → {{destination}}"),
+        Query(_burn("1d"), "{{source}} → {{destination}}"),
         thresholds=BURN,
+    ),
+    lines(
+        "What is known of paths",
+        "Paths by state: silent is no data, few samples prove nothing, unjudged have no limit, unanswered lose every probe.",
+        "none",
+        Query(f"count by (state) (lightfloor_sla_state{{{JUDGED}}})", "{{state}}"),
+        stacked=True,
     ),
     lines(
         "Loss",
@@ -159,6 +174,7 @@ BOARD = Board(
         variables.nodes("Source"),
         variables.probe(),
         variables.family(),
+        variables.budget_period(),
     ),
     (Row("Providers", PROVIDERS), Row("Paths", PATHS), Row("Budget", BUDGETS)),
     span="now-24h",

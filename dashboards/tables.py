@@ -10,6 +10,13 @@ from grafana_foundation_sdk.models import common, dashboard
 from dashboards.panels import Query, Thresholds, Words, link_of, ref_of, steps, target
 from dashboards.variables import DATASOURCE
 
+NOTHING = dashboard.SpecialValueMap(
+    dashboard.DashboardSpecialValueMapOptions(
+        dashboard.SpecialValueMatch.NULL_AND_NAN, dashboard.ValueMappingResult(text="", color="transparent")
+    )
+)
+"""A cell without a value. Unmapped it would have the colour of the lowest threshold, which may be that of a good value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -50,18 +57,7 @@ def rows(
         .sort_by([build_common.TableSortByFieldState().display_name(sort).desc(descending)])
         .filterable(True)
     )
-    names = dict(labels)
-    for index, column in enumerate(columns):
-        names[f"Value #{ref_of(index)}" if len(columns) > 1 else "Value"] = column.title
-    if len(columns) > 1:
-        panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
-    order = {name: place for place, name in enumerate(names)}
-    panel.with_transformation(
-        dashboard.DataTransformerConfig(
-            id_val="organize",
-            options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names},
-        )
-    )
+    panel.transformations(_one_row_each(labels, columns))
     for column in columns:
         panel.override_by_name(column.title, _cells(column.unit, column.thresholds))
     for heading, texts in (words or {}).items():
@@ -85,7 +81,8 @@ def matrix(
     height: int = 10,
     decimals: int = 2,
 ) -> dashboard.Panel:
-    """A coloured square for each value of the labels `row` and `column`; empty where there is no data."""
+    """A coloured square for each value of the labels `row` and `column`; empty and without colour where there is no data."""
+    heading = f"{row}\\{column}"
     panel = (
         _table(title, description, width, height)
         .unit(unit)
@@ -96,18 +93,17 @@ def matrix(
         )
         .align(common.FieldTextAlignment.CENTER)
         .with_target(target(Query(expr), 0, instant=True, as_table=True))
-        .with_transformation(
-            dashboard.DataTransformerConfig(
-                id_val="groupingToMatrix",
-                options={"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"},
-            )
-        )
-        .data_links([link_of(*link)])
+        .transformations(_pivoted(row, column, heading))
+        .mappings([NOTHING])
         .override_by_name(
-            f"{row}\\{column}",
-            [_property("custom.cellOptions", {"type": "auto"}), _property("unit", "string")],
+            heading,
+            [
+                _property("custom.cellOptions", {"type": "auto"}),
+                _property("unit", "string"),
+            ],
         )
     )
+    panel.override_by_regexp(r"/^[^\\]+$/", [_property("links", [link_of(*link).build()])])
     return panel.build()
 
 
@@ -120,6 +116,37 @@ def _table(title: str, description: str, width: int, height: int) -> table.Panel
         .span(width)
         .height(height)
         .no_value("")
+        .min_width(80)
+    )
+
+
+def _one_row_each(
+    labels: Mapping[str, str], columns: Sequence[Column]
+) -> list[dashboard.DataTransformerConfig]:
+    """The queries' tables as one, its columns in order and under their headings."""
+    names = dict(labels)
+    for index, column in enumerate(columns):
+        names[f"Value #{ref_of(index)}" if len(columns) > 1 else "Value"] = column.title
+    order = {name: place for place, name in enumerate(names)}
+    organized = dashboard.DataTransformerConfig(
+        id_val="organize",
+        options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names},
+    )
+    if len(columns) == 1:
+        return [organized]
+    return [dashboard.DataTransformerConfig(id_val="merge", options={}), organized]
+
+
+def _pivoted(row: str, column: str, heading: str) -> list[dashboard.DataTransformerConfig]:
+    """One column for each value of the label `column`; both labels in order."""
+    options = {"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"}
+    grouped = dashboard.DataTransformerConfig(id_val="groupingToMatrix", options=options)
+    return [_sorted_by(column), grouped, _sorted_by(heading)]
+
+
+def _sorted_by(field: str) -> dashboard.DataTransformerConfig:
+    return dashboard.DataTransformerConfig(
+        id_val="sortBy", options={"fields": {}, "sort": [{"field": field, "desc": False}]}
     )
 
 

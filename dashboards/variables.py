@@ -12,7 +12,7 @@ DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 COLLECTOR_URL = "http://127.0.0.1:10990"
 """Where the collector's pages are for whoever looks; docs/grafana.md says how to set another."""
 
-Variable = build.DatasourceVariable | build.QueryVariable | build.TextBoxVariable
+Variable = build.DatasourceVariable | build.QueryVariable | build.CustomVariable | build.TextBoxVariable
 
 
 def datasource() -> Variable:
@@ -74,6 +74,17 @@ def family() -> Variable:
     """One address family."""
     return _query("family", "Family", "label_values(lightfloor_sla_p99_seconds, family)").current(
         _option("ipv4")
+    )
+
+
+def budget_period() -> Variable:
+    """What a budget is of: the last 30 days, or the calendar month so far."""
+    return (
+        build.CustomVariable("period")
+        .label("Budget of")
+        .values("30d,month")
+        .current(_option("30d"))
+        .options([_option("30d"), dashboard.VariableOption(selected=False, text="month", value="month")])
     )
 
 

@@ -62,7 +62,7 @@ def view_of_one_peer(tmp_path):
         runner,
         minutes,
         spool,
-        Pusher(spool, None),
+        Pusher(spool, None, "here"),
         Responder("127.0.0.1", 0, 1),
         QuietReflector(),
         passive,

@@ -35,6 +35,11 @@ def variables_in(text):
     return {first or second for first, second in VARIABLE.findall(text)}
 
 
+def filled(text, values):
+    """The text with the values of the variables in place of them; what has none stays."""
+    return VARIABLE.sub(lambda found: str(values.get(found[1] or found[2], found[0])), text)
+
+
 class View:
     """A dashboard opened on a Prometheus: what is not chosen is what Grafana would choose at first."""
 
@@ -45,6 +50,8 @@ class View:
         for variable in document["templating"]["list"]:
             if variable["type"] == "query":
                 self._resolve(variable)
+            elif variable["type"] == "custom":
+                self.values.setdefault(variable["name"], variable["current"]["value"])
 
     def _resolve(self, variable):
         selector, label = LABEL_VALUES.fullmatch(variable["query"]["query"]).groups()
@@ -59,8 +66,8 @@ class View:
             self.values[name] = current if current in found else found[0]
 
     def filled(self, text):
-        """The text with the values of the variables in place of them."""
-        return VARIABLE.sub(lambda found: str(self.values.get(found[1] or found[2], found[0])), text)
+        """The text with this view's values."""
+        return filled(text, self.values)
 
     def ask(self, target):
         """Label sets of the series that have a number: of the moment, or in the last minute."""

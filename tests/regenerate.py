@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,9 @@ from agent.host_exposition import FAMILIES
 from agent.kernel_exposition import KERNEL_FAMILIES, OWN_GROUP_FAMILIES
 from agent.probes import PROBES
 from collector.advice import knowledge as fleet_words
+from collector.config import CollectorConfig
+from collector.fleet_file import FleetDocument
+from collector_reference import COLLECTOR_KEYS, FLEET_KEYS, metrics_rows
 from exporter_view import view_of_one_peer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -287,6 +291,8 @@ def type_words(hint: object) -> str:
     schema = next((s for s in schema.get("anyOf", ()) if s.get("type") != "null"), schema)
     if "$ref" in schema:
         return "string"
+    if schema.get("format") == "date-time":
+        return "time with its offset"
     if "enum" in schema:
         return " · ".join(f"`{choice}`" for choice in schema["enum"] if choice is not None)
     kind = {
@@ -313,11 +319,52 @@ def descriptions(options: type) -> dict[str, str]:
     return {flag.name: flag.help for flag in probe_flags(options)}
 
 
+def collector_metrics_page() -> str:
+    """docs/collector-metrics.md: every family of the collector."""
+    lines = [
+        "# Metrics of the collector",
+        "",
+        GENERATED,
+        "",
+        "`lightfloor_sla_…` cover the last 24 hours and are made anew each minute; a figure that nobody knows has no sample.",
+        "",
+        "| name | type | labels | meaning |",
+        "| --- | --- | --- | --- |",
+        *metrics_rows(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def collector_config_page() -> str:
+    """docs/collector-config.md: every key of collector.toml and of fleet.toml."""
+    lines = ["# collector.toml and fleet.toml", "", GENERATED, ""]
+    lines += [
+        "Unknown keys are refused. `lightfloor-collector check-config FILE` says what is wrong, in one line with the"
+    ]
+    lines += [
+        "key path. Relative paths start at the file's own directory. Examples: `deploy/*.example.toml`."
+    ]
+    for title, model, meanings in (
+        ("collector.toml", CollectorConfig, COLLECTOR_KEYS),
+        ("fleet.toml", FleetDocument, FLEET_KEYS),
+    ):
+        lines += ["", f"## {title}", "", "| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{key}` | {kind} | {default} | {meanings[key]} |"
+            for key, kind, default in keys_of(model)
+            if key in meanings
+        ]
+    return "\n".join(lines) + "\n"
+
+
+@cache
 def pages() -> dict[str, str]:
     """Every generated page by its path in the repository."""
     return {
         "docs/metrics.md": metrics_page(),
         "docs/config.md": config_page(),
+        "docs/collector-config.md": collector_config_page(),
+        "docs/collector-metrics.md": collector_metrics_page(),
         "docs/facts.md": catalogue.facts_page(),
         "docs/rules.md": rules_page(),
     }

@@ -105,12 +105,25 @@ class _Version(msgspec.Struct):
     schema: int
 
 
+class _Sender(msgspec.Struct):
+    node: str
+
+
 _VERSION_DECODER = msgspec.json.Decoder(_Version)
+_NODE_DECODER = msgspec.json.Decoder(_Sender)
 
 
 def encode(batch: Batch) -> bytes:
     """The batch as JSON bytes."""
     return _ENCODER.encode(batch)
+
+
+def node_of(body: bytes) -> str | None:
+    """Whose batch these JSON bytes are, whatever else is in them; None for bytes that do not say."""
+    try:
+        return _NODE_DECODER.decode(body).node
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def decode(body: bytes) -> Batch:

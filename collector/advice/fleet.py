@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agent.advice.advise import Advice, advise
 from agent.advice.evidence import Evidence, PathEvidence
-from agent.advice.finding import WORST_FIRST, Finding
+from agent.advice.finding import WORST_FIRST, Finding, Severity
 from collector.advice.drift import Comparison, Member, compare, siblings_of
 from collector.advice.fleet_findings import drift_finding, hub_finding, relay_findings
 from collector.advice.health import best_rate, slower_than, symptoms_of
@@ -36,6 +36,15 @@ def findings_of(advices: Iterable[Advice]) -> list[Finding]:
     """All findings of all nodes, gravest first."""
     found = [finding for advice in advices for finding in advice.findings]
     return sorted(found, key=lambda each: (WORST_FIRST.index(each.severity), each.node, each.id))
+
+
+def remarks_of(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """Rule → the nodes that it has a mere remark on, in order of rule and node."""
+    found: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.severity is Severity.INFO:
+            found.setdefault(finding.id, []).append(finding.node)
+    return {rule: sorted(nodes) for rule, nodes in sorted(found.items())}
 
 
 def comparison_of(fleet: Fleet, evidence: Mapping[str, Evidence], node: str) -> Comparison:

@@ -9,12 +9,12 @@ import msgspec
 
 from agent.advice.advise import Advice
 from agent.advice.apply import files_to_apply
-from agent.advice.finding import LANGUAGES, Finding, Language
+from agent.advice.finding import LANGUAGES, Finding, Language, Severity
 from agent.advice.text import as_text
 from collector.advice.causes import named
 from collector.advice.diagnosis import Story
 from collector.advice.drift import Comparison
-from collector.advice.fleet import comparison_of, findings_of
+from collector.advice.fleet import comparison_of, findings_of, remarks_of
 from collector.advising import FleetAdvice, advice_of_period, findings_on_changes
 from collector.commands import CommandError, add_config_argument
 from collector.commands.sla import add_period_arguments
@@ -28,6 +28,7 @@ from collector.text_table import aligned
 
 MOST_DIFFERENCES_SHOWN = 20
 MOST_CAUSES_SHOWN = 5
+MOST_NODES_SHOWN = 5
 LATENT = {"en": "nothing measured yet, a setting", "zh": "尚未测得影响，仅为配置"}
 
 
@@ -111,9 +112,24 @@ def _overview(advice: FleetAdvice, findings: list[Finding], language: Language) 
         return f"{said}: no node has sent anything"
     if not findings:
         return f"{said}: nothing found"
-    rows = [(each.severity.value, each.node, each.id, each.words[language].title) for each in findings]
-    table = aligned(("severity", "node", "rule", "finding"), rows)
-    return f"{said}\n{table}\n--node NODE shows one in full; after a change, `effect --node NODE --at TIME` tells whether it helped"
+    grave = [each for each in findings if each.severity is not Severity.INFO]
+    rows = [(each.severity.value, each.node, each.id, each.words[language].title) for each in grave]
+    parts = (
+        [said, aligned(("severity", "node", "rule", "finding"), rows)] if rows else [f"{said}: no warning"]
+    )
+    parts += [
+        f"remark {rule}: {', '.join(nodes[:MOST_NODES_SHOWN])}{_more(nodes)}"
+        for rule, nodes in remarks_of(findings).items()
+    ]
+    parts.append(
+        "--node NODE shows one in full; after a change, `effect --node NODE --at TIME` tells whether it helped"
+    )
+    return "\n".join(parts)
+
+
+def _more(nodes: list[str]) -> str:
+    left = len(nodes) - MOST_NODES_SHOWN
+    return f" and {left} more" if left > 0 else ""
 
 
 def _in_full(advice: FleetAdvice, node: str, language: Language) -> str:

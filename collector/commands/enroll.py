@@ -114,24 +114,32 @@ def _line(config: CollectorConfig, node: str, token: str, pin: str | None) -> st
 
 
 def _print_for_people(config: CollectorConfig, node: str, token: str, line: str | None) -> None:
-    """The line alone on standard output, so that it can be piped; everything else beside it."""
-    print(f"Token of {node}, shown only now.", file=sys.stderr)
-    if line is not None:
-        print("In a root shell on the new server, or piped into `ssh root@SERVER sh`:\n", file=sys.stderr)
-        print(line)
+    """The line alone on standard output, where a shell may wait for it; everything else beside it."""
+    if line is None:
+        print(_by_hand(config, node, token), end="", file=sys.stderr)
         return
-    url = (
-        config.enroll.url
-        or f"{'https' if config.server.web_config().tls_server_config else 'http'}://COLLECTOR:{config.server.port}"
-    )
-    print(
-        "A line that joins by itself needs [enroll] url with https, and the certificate's file in [server] tls_cert"
-        " where ca_file is given. By hand: /etc/lightfloor/token, root's, mode 0600, holds",
-        file=sys.stderr,
-    )
-    print(f"\n{token}\n", flush=True)
-    print("and /etc/lightfloor/agent.toml", file=sys.stderr)
-    print(f'\nnode = "{node}"\n\n[collector]\nurl = "{url}"\ntoken_file = "token"')
+    print(f"Token of {node}, shown only now. In a root shell on the new server,", file=sys.stderr)
+    print("or piped into `ssh root@SERVER sh`:\n", file=sys.stderr, flush=True)
+    print(line)
+
+
+def _by_hand(config: CollectorConfig, node: str, token: str) -> str:
+    scheme = "https" if config.server.web_config().tls_server_config else "http"
+    url = config.enroll.url or f"{scheme}://COLLECTOR:{config.server.port}"
+    return f"""\
+A line that joins by itself needs [enroll] url with https, and with a ca_file also that this collector itself serves TLS.
+By hand: this token of {node}, shown only now, into /etc/lightfloor/token (root's, mode 0600)
+
+{token}
+
+and this into /etc/lightfloor/agent.toml
+
+node = "{node}"
+
+[collector]
+url = "{url}"
+token_file = "token"
+"""
 
 
 def _list(held: list[Enrolment], known: Iterable[str], *, json: bool) -> str:

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     page = pages.html(report, arguments.lang)
     made = {"report.html": page.encode()}
     try:
-        printed = pages.pdf(page)
+        printed = pages.pdf(pages.html(report, arguments.lang, pages.PRINTED_PATHS))
         made["report.pdf"] = printed.content
         if arguments.lang == "zh" and not printed.has_chinese_font:
             fonts = "fonts-wqy-microhei or fonts-noto-cjk"

@@ -81,6 +81,7 @@ def _for_people(standing: Standing) -> str:
         "samples",
         "over",
         "excluded_min",
+        "maintenance_min",
     )
     said = f"{utc(standing.period.start_s)} to {utc(standing.period.end_s)}"
     if not standing.rows:
@@ -102,4 +103,5 @@ def _columns(row: PathStanding) -> tuple[object, ...]:
         row.samples,
         row.over_limit,
         row.excluded_minutes,
+        row.maintenance_minutes,
     )

@@ -25,12 +25,12 @@ from_pinned() {
     fi
 }
 
-# As the agent will ask: the certificate has to be right for the name, and signed by the authority.
+# As the agent will ask: no proxy, and the certificate has to be right for the name and signed by the authority.
 as_agent() {
     if [ -s "$work/ca.pem" ]; then
-        curl -sS --proto =https --tlsv1.2 --max-time 30 --cacert "$work/ca.pem" "$@"
+        curl -sS --noproxy '*' --proto =https --tlsv1.2 --max-time 30 --cacert "$work/ca.pem" "$@"
     else
-        curl -sS --proto =https --tlsv1.2 --max-time 30 "$@"
+        curl -sS --noproxy '*' --proto =https --tlsv1.2 --max-time 30 "$@"
     fi
 }
 
@@ -75,7 +75,7 @@ fetch_authority() {
 check_token() {
     status=$(printf 'header = "Authorization: Bearer %s"\n' "$token" |
         as_agent -K - -o "$work/assignment" -w '%{http_code}' "$url/v1/assignment") ||
-        die "this server cannot verify $url; if its authority is a private one, the collector's [enroll] ca_file must name it"
+        die "the agent could not reach and verify $url; a private authority must be the collector's [enroll] ca_file"
     case $status in
     200) ;;
     401) die "the collector does not know this token; it was replaced or revoked: enroll $node again" ;;

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
@@ -19,6 +20,16 @@ CHART_WIDTH, CHART_HEIGHT = 640, 90
 MOST_CHARTS = 12
 MOST_BUDGETS = 40
 """Paths of the budget table: those with the least left; budget.csv has all."""
+PRINTED_PATHS = 300
+"""A table of 10,000 paths is 400 sheets that nobody reads, and gigabytes for whoever lays them out."""
+MOST_MATRIX_CELLS = 900
+"""A larger matrix is drawn: figures would be too small to read, and a table of so many cells slow."""
+CELL, LABEL = 9, 90
+COLOURS = {
+    "PASS": "#9fd3ae", "FAIL": "#cf5048", "UNACHIEVABLE": "#cf5048", "IMPLAUSIBLE": "#a878c9",
+    "NOT_PROVEN": "#e6cf78", "TOO_CLOSE": "#e6cf78",
+}  # fmt: skip
+"""Stated at each square: style sheets of the page do not reach into a printed drawing."""
 MOST_INCIDENT_PATHS, MOST_INCIDENT_CHANGES = 5, 5
 
 
@@ -26,8 +37,8 @@ class PdfUnavailableError(Exception):
     """WeasyPrint or a library of it is not installed; says which."""
 
 
-def html(report: Report, language: str) -> str:
-    """The whole page; the same bytes for the same document."""
+def html(report: Report, language: str, most_paths: int | None = None) -> str:
+    """The whole page; the same bytes for the same document. most_paths: list only so many, those that stand worst."""
     environment = Environment(
         loader=PackageLoader("collector"),
         autoescape=True,
@@ -47,6 +58,8 @@ def html(report: Report, language: str) -> str:
         moment=lambda time_s: words.moment(time_s, report.zone, language),
         summary=summary(report, language),
         matrix=_matrix(report),
+        drawn_matrix=drawn_matrix(_matrix(report)),
+        paths=report.paths if most_paths is None else _standing_worst(report, most_paths),
         charts=[(path, chart(path)) for path in _worst(report)[:MOST_CHARTS]],
         week=_week(report),
         disturbed=_disturbed(report),
@@ -185,6 +198,37 @@ def _matrix(report: Report) -> dict[str, Any]:
         if pair not in cells or _rank(path) > _rank(cells[pair]):
             cells[pair] = path
     return {"nodes": nodes, "cells": cells}
+
+
+def drawn_matrix(matrix: dict[str, Any]) -> str:
+    """A large matrix as SVG, a square for each pair in the colour of its verdict; empty for one that fits a table."""
+    nodes = matrix["nodes"]
+    if len(nodes) ** 2 <= MOST_MATRIX_CELLS:
+        return ""
+    at = {node: LABEL + number * CELL for number, node in enumerate(nodes)}
+    side = LABEL + len(nodes) * CELL
+    parts = [f'<svg class="cells" viewBox="0 0 {side} {side}" role="img" font-size="7" fill="#1b2330">']
+    for node, place in at.items():
+        name = escape(node)
+        middle = place + CELL / 2 + 2
+        parts.append(f'<text x="{LABEL - 3}" y="{middle}" text-anchor="end">{name}</text>')
+        parts.append(f'<text transform="translate({middle} {LABEL - 3}) rotate(-90)">{name}</text>')
+    squares: dict[str, list[str]] = {}
+    for (source, destination), path in sorted(matrix["cells"].items()):
+        square = f"M{at[destination]} {at[source]}h{CELL - 1}v{CELL - 1}h{1 - CELL}z"
+        squares.setdefault(path.row.verdict.value, []).append(square)
+    parts += [
+        f'<path fill="{COLOURS.get(verdict, "#dde2e9")}" d="{"".join(found)}"/>'
+        for verdict, found in sorted(squares.items())
+    ]
+    return "".join([*parts, "</svg>"])
+
+
+def _standing_worst(report: Report, most: int) -> list[ReportPath]:
+    """So many paths: proven breaches first, then by P99 over the floor; in the report's order."""
+    worst = sorted(report.paths, key=_rank, reverse=True)[:most]
+    chosen = {id(path) for path in worst}
+    return [path for path in report.paths if id(path) in chosen]
 
 
 def _rank(path: ReportPath) -> tuple[bool, float]:

@@ -42,6 +42,10 @@ class BatchRefusedError(ValueError):
     """A well-formed batch with content that no sane agent sends; the message says which. Nothing was stored."""
 
 
+class AheadError(ValueError):
+    """Windows beyond this collector's clock: it or the node's is wrong, and may be put right. Nothing was stored."""
+
+
 class Stored(StrEnum):
     """What became of a batch."""
 
@@ -69,7 +73,7 @@ class BatchStore:
         self._known = _Known({}, {}, {})
 
     def store(self, connection: sqlite3.Connection, batch: Batch, now_s: int) -> Stored:
-        """Store one batch inside the open transaction. Raises BatchRefusedError."""
+        """Store one batch inside the open transaction. Raises BatchRefusedError, AheadError."""
         node = self._node(connection, batch.node)
         boot = bytes.fromhex(batch.boot)
         key = (node, boot, batch.sequence)
@@ -94,7 +98,11 @@ class BatchStore:
     ) -> None:
         horizon_s = connection.execute("SELECT start_s FROM horizon WHERE tier = 'minute'").fetchone()[0]
         for index, window in enumerate(windows):
-            problem = _problem(window, horizon_s, now_s)
+            if window.start_s > now_s + MOST_AHEAD_SECONDS:
+                raise AheadError(
+                    f"windows[{index}]: start_s {window.start_s} is more than a day ahead of this collector's clock ({now_s})"
+                )
+            problem = _problem(window, horizon_s)
             if problem:
                 raise BatchRefusedError(f"windows[{index}]: {problem}")
         known = [(self._series(connection, node, window.series), window) for window in windows]
@@ -154,12 +162,10 @@ def node_id(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute("SELECT id FROM node WHERE name = ?", (name,)).fetchone()[0])
 
 
-def _problem(window: Window, horizon_s: int, now_s: int) -> str | None:
+def _problem(window: Window, horizon_s: int) -> str | None:
     """Why this window cannot be true or cannot be kept; None when it can."""
     if window.start_s < horizon_s:
         return f"start_s {window.start_s} is older than the minutes kept here (from {horizon_s})"
-    if window.start_s > now_s + MOST_AHEAD_SECONDS:
-        return f"start_s {window.start_s} is more than a day ahead of this collector's clock ({now_s})"
     if sum(window.outcomes.values()) > MOST_SAMPLES_PER_MINUTE:
         return "more outcomes than an agent can have in a minute"
     for name, times in (("rtt", window.rtt), *window.times.items()):

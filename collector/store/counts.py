@@ -1,11 +1,11 @@
 """Samples judged and over the limit, added up by series without their histograms: what a budget is made of."""
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.wire.series import ANSWERED, LOST
+from collector.store.query import selection
 from collector.store.tiers import Span
 
 _ANSWERED, _LOST = " + ".join(sorted(ANSWERED)), " + ".join(sorted(LOST))
@@ -36,16 +36,14 @@ def series_counts(
 ) -> dict[int, SeriesCounts]:
     """By series id, over these spans; of these series only, or of all with a row."""
     found: dict[int, SeriesCounts] = {}
-    wanted = None if series is None else json.dumps(series)
+    columns = f"series, 1 - spoiled AS counts, judged, over_limit, {_ANSWERED} AS answered, {_LOST} AS lost"
     for span in spans:
-        rows = connection.execute(
+        rows, values = selection(columns, span, series)
+        summed = connection.execute(
             "SELECT series, SUM(counts * judged), SUM(counts * over_limit), SUM(counts * answered),"
-            " SUM(counts * lost), SUM(1) FROM"
-            f" (SELECT series, 1 - spoiled AS counts, judged, over_limit, {_ANSWERED} AS answered, {_LOST} AS lost"
-            f" FROM {span.tier} WHERE start_s >= ?1 AND start_s < ?2"
-            " AND (?3 IS NULL OR series IN (SELECT value FROM json_each(?3)))) GROUP BY series",
-            (span.start_s, span.end_s, wanted),
+            f" SUM(counts * lost), SUM(1) FROM ({rows}) GROUP BY series",
+            values,
         )
-        for number, *counts in rows:
+        for number, *counts in summed:
             found[number] = found.get(number, SeriesCounts()) + SeriesCounts(*counts)
     return found

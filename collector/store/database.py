@@ -60,7 +60,7 @@ class Database:
         return operators.operator_of_token(self._tokens, token)
 
     async def store_batch(self, batch: Batch) -> batches.Stored:
-        """Returns once the batch is durable. Raises BatchRefusedError, StoreFullError, StoreUnavailableError."""
+        """Returns once the batch is durable. Raises BatchRefusedError, AheadError, StoreFullError, StoreUnavailableError."""
         now_s = int(self._wall_s())
         future = self._writer.submit(lambda connection: self._batches.store(connection, batch, now_s))
         return await asyncio.wrap_future(future)

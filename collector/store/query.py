@@ -126,21 +126,25 @@ def _rows(
 ) -> Iterator[list[Any]]:
     """Rows of the spans in chunks; of these series only, or of all."""
     for span in spans:
-        if series is None:
-            cursor = connection.execute(
-                f"SELECT {merge_columns(span.tier)} FROM {span.tier} WHERE start_s >= ? AND start_s < ?",
-                (span.start_s, span.end_s),
-            )
-        else:
-            step_s = TIER_SECONDS[span.tier]
-            cursor = connection.execute(
-                "WITH RECURSIVE step(at) AS (VALUES (?) UNION ALL SELECT at + ? FROM step WHERE at + ? < ?)"
-                f" SELECT {merge_columns(span.tier)} FROM step CROSS JOIN {span.tier} ON start_s = step.at"
-                " AND series IN (SELECT value FROM json_each(?))",
-                (span.start_s, step_s, step_s, span.end_s, json.dumps(series)),
-            )
+        cursor = connection.execute(*selection(merge_columns(span.tier), span, series))
         while rows := cursor.fetchmany(CHUNK_ROWS):
             yield rows
+
+
+def selection(columns: str, span: Span, series: Sequence[int] | None) -> tuple[str, tuple[int | str, ...]]:
+    """A SELECT of these columns and its values: one scan of the span, or each of these series looked up at each start."""
+    if series is None:
+        where = f"FROM {span.tier} WHERE start_s >= ? AND start_s < ?"
+        return f"SELECT {columns} {where}", (span.start_s, span.end_s)
+    step_s = TIER_SECONDS[span.tier]
+    return (
+        (
+            "WITH RECURSIVE step(at) AS (VALUES (?) UNION ALL SELECT at + ? FROM step WHERE at + ? < ?)"
+            f" SELECT {columns} FROM step CROSS JOIN {span.tier} ON start_s = step.at"
+            " AND series IN (SELECT value FROM json_each(?))"
+        ),
+        (span.start_s, step_s, step_s, span.end_s, json.dumps(series)),
+    )
 
 
 def series_names(connection: sqlite3.Connection, path: tuple[str, str] | None = None) -> dict[int, SeriesKey]:

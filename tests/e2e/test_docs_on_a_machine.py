@@ -6,7 +6,6 @@ import pytest
 
 from docs_blocks import PAGES, blocks_of
 from lab.machine import machine, missing_for_a_machine
-from packages import build
 
 MISSING = missing_for_a_machine()
 INSTALL = "docs/install.md"
@@ -36,12 +35,10 @@ def run(host, block):
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
+def installed(tmp_path_factory, packages):
     """A machine after everything that docs/install.md says."""
-    folder = tmp_path_factory.mktemp("packages")
-    packages = [build(name, folder) for name in ("agent", "collector")]
     with machine(tmp_path_factory.mktemp("machine")) as host:
-        for package in packages:
+        for package in packages.iterdir():
             (host.root / "root" / package.name).write_bytes(package.read_bytes())
         host.run("sh", "-euc", SETTING)
         for block in blocks_of(INSTALL):

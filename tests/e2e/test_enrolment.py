@@ -292,7 +292,7 @@ def test_a_certificate_that_the_agent_could_not_verify_is_refused(server, collec
     toml.unlink()
     refused = server.sh(line)
     assert refused.returncode == 1
-    assert "cannot verify https://127.0.0.1:10990" in refused.stderr
+    assert "could not reach and verify https://127.0.0.1:10990" in refused.stderr
     assert not toml.exists()
     toml.write_text(text)
     assert server.files().keys() == before.keys()

@@ -1,7 +1,10 @@
 """Batches reach the collector in order, once acknowledged they are gone, and nothing else makes them go."""
 
 import asyncio
+import gzip
+import os
 import ssl
+import time
 from contextlib import suppress
 
 import pytest
@@ -23,10 +26,15 @@ class Desk:
     def __init__(self, tmp_path, server, url=None, ca_file=None):
         self.token_file = tmp_path / "token"
         self.token_file.write_text("secret-1\n")
-        self.spool = Spool(tmp_path / "spool", 10**9, 10**6)
+        self._folder = tmp_path / "spool"
         self.server = server
         self.collector = Collector(url or server.url, self.token_file, ca_file, TIMEOUT_SECONDS)
-        self.pusher = Pusher(self.spool, self.collector)
+        self.restart()
+
+    def restart(self):
+        """A new spool on the same folder, and who empties it, as after a start of the agent."""
+        self.spool = Spool(self._folder, 10**9, 10**6)
+        self.pusher = Pusher(self.spool, self.collector, "here")
 
     async def append(self, *numbers):
         for n in numbers:
@@ -77,7 +85,7 @@ async def test_batches_go_in_order_and_are_deleted_when_acknowledged(desks):
     assert desk.pusher.state.last_success_wall_s is not None
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 507, 429, 408, 401, 403, 404, 405, 301, 304])
+@pytest.mark.parametrize("status", [500, 502, 503, 507, 429, 408, 401, 403, 404, 405, 425, 301, 304])
 async def test_what_is_not_the_batches_fault_is_tried_again(desks, status):
     """Busy, full, wrong token, a proxy's page: the same batch again, before any other, until it is taken."""
     desk = await desks(status, status, status)
@@ -112,6 +120,48 @@ async def test_what_can_never_be_stored_is_set_aside(desks, status, tmp_path, ca
     assert desk.spool.lost_windows["rejected"] == 2
     assert len(list((tmp_path / "spool" / "rejected").iterdir())) == 1
     assert [record.error for record in caplog.records if record.levelname == "ERROR"] == [f"status {status}"]
+
+
+async def test_what_a_wrong_clock_of_ours_has_written_does_not_wait_for_it_to_come_true(desks):
+    """A batch ahead of the collector's clock and of our own is given up: the clock that wrote it was set back."""
+    desk = await desks(425)
+    await desk.append(0)
+    ahead_s = time.time() + 90_000
+    os.utime(desk.spool.oldest().path, (ahead_s, ahead_s))
+    desk.restart()
+    await desk.append(1)
+    await desk.emptied()
+    assert desk.server.posted == [b"batch 0", b"batch 1"]
+    assert desk.spool.lost_windows["rejected"] == 2
+
+
+async def test_after_a_rename_old_batches_are_kept_and_new_ones_get_through(desks, tmp_path, caplog):
+    """The new name's token cannot send what the old name measured: said once, nothing deleted, nothing held up."""
+    desk = await desks(403, 403, 200)
+    old = [b'{"schema": 2, "node": "before", "windows": []}', b'{"node": "before"}']
+    for body in (*old, b'{"node": "here"}'):
+        await desk.spool.append(body, windows=2)
+    await desk.emptied()
+    assert desk.server.posted == [*old, b'{"node": "here"}']
+    kept = sorted((tmp_path / "spool" / "renamed").iterdir())
+    assert [gzip.decompress(file.read_bytes()) for file in kept] == old
+    assert desk.spool.lost_windows["renamed"] == 4
+    told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [(record.former, record.node) for record in told] == [("before", "here")]
+    for file in kept:  # renamed back: moved back, they are sent after the next start
+        file.rename(tmp_path / "spool" / file.name)
+    desk.restart()
+    await desk.emptied()
+    assert desk.server.posted[-2:] == old
+
+
+async def test_a_token_of_another_node_is_waited_for(desks):
+    """403 to a batch of this very node: the token is the wrong one, which somebody can mend; nothing is put aside."""
+    desk = await desks(403, 403)
+    await desk.spool.append(b'{"node": "here"}', windows=2)
+    await desk.emptied()
+    assert desk.server.posted == [b'{"node": "here"}'] * 3
+    assert sum(desk.spool.lost_windows.values()) == 0
 
 
 async def test_a_collector_that_is_away_gets_everything_when_it_is_back(desks):

@@ -77,7 +77,7 @@ async def test_a_damaged_batch_is_set_aside_and_counted(tmp_path, damage):
             {"cut": data[:-5], "empty": b"", "flipped": bytes(flipped), "not gzip": b"x"}[damage]
         )
     assert await contents(spool) == [b"good"]
-    assert spool.lost_windows == {"expired": 0, "full": 0, "corrupt": 7, "rejected": 0}
+    assert spool.lost_windows == {"expired": 0, "full": 0, "corrupt": 7, "rejected": 0, "renamed": 0}
     kept = [path.name for path in (tmp_path / "spool" / "rejected").iterdir()]
     assert kept == ([] if damage == "gone" else [bad.path.name])
 

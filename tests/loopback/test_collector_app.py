@@ -3,6 +3,7 @@ import base64
 import contextlib
 import gzip
 import html
+import json
 import logging
 import re
 import shutil
@@ -158,6 +159,22 @@ async def test_a_posted_batch_is_in_the_answer_at_once(tmp_path):
             assert answer.status == 200
         rows = msgspec.json.decode((await client.get("/v1/sla?from=-1h"))[1], type=list[PathStanding])
         assert [row.samples for row in rows if row.destination == "fra"] == [6, 0]
+
+
+async def test_budgets_are_asked_for_by_path_and_time_zone(tmp_path):
+    """The month is that of the zone asked for; a zone that is none, and half a path, are refused in words."""
+    async with serving(tmp_path) as client:
+        status, text, _ = await client.get("/v1/budget?source=ams&destination=nyc&tz=Asia/Shanghai")
+        (row,) = json.loads(text)
+        rolling, month = row["budgets"]
+        assert (status, row["state"], rolling["remaining_ratio"]) == (200, "measured", pytest.approx(-99))
+        assert month["period_start"].endswith("T16:00:00Z")
+        assert [burn["burning"] for burn in row["burns"]] == [True] * 4
+        everything = json.loads((await client.get("/v1/budget"))[1])
+        assert [r["state"] for r in everything].count("silent") == 4
+        for query, words in (("tz=Moon", "no time zone"), ("source=ams", "given together")):
+            status, text, _ = await client.get(f"/v1/budget?{query}")
+            assert (status, words in json.loads(text)["detail"]) == (400, True)
 
 
 async def test_metrics_parse_in_both_formats_and_say_how_each_path_stands(tmp_path):
@@ -367,3 +384,14 @@ async def test_a_port_in_use_ends_the_start_and_closes_the_store(tmp_path):
             async with app.running(taken):
                 pass
         assert sum(thread.name == "store-writer" for thread in threading.enumerate()) == writers
+
+
+async def test_the_configuration_in_force_can_be_read(tmp_path):
+    """What a person changed and what is a default, as JSON; of certificates and keys the files' names alone."""
+    async with serving(tmp_path) as client:
+        status, text, headers = await client.get("/config")
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        shown = json.loads(text)
+        assert shown["store"]["path"] == str(tmp_path / "store.db")
+        assert shown["store"]["retention_days"] == {"minute": 14, "hour": 90, "day": 1095}
+        assert client.token not in text

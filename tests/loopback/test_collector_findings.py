@@ -78,4 +78,9 @@ def test_the_page_shows_the_change_and_the_mesh_links_to_it(collector):
     assert "<b>," not in page
     assert "隧道" in collector.get("/findings?lang=zh")[1]
     assert collector.get("/findings?lang=xx")[0] == 400
+    assert "Findings at nyc on this path" in collector.get("/path/nyc/fra")[1]
+    assert "on this path</h2>" not in collector.get("/path/ams/fra")[1]
+    overview = collector.get("/findings")[1]
+    assert "<code>overlay-kind</code>" in overview  # a remark on every node, told once
+    assert "headers take 3.3%" not in overview
     assert 'href="/findings"' in collector.get("/")[1]

@@ -147,7 +147,7 @@ FAULTS = {
     "bad node name": (_altered(node="../etc"), {}, 422),
     "contradictory counts": (_window_altered(judged=7), {}, 422),
     "unknown outcome": (_window_altered(outcomes={"fine": 1}), {}, 422),
-    "far future": (_window_altered(start_s=NOW + 90_000), {}, 422),
+    "far future": (_window_altered(start_s=NOW + 90_000), {}, 425),
     "fractional count": (_window_altered(length_s=1.5), {}, 422),
 }
 

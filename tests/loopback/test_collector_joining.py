@@ -2,6 +2,7 @@ import contextlib
 import os
 
 import aiohttp
+import bcrypt
 import msgspec
 import trustme
 
@@ -10,9 +11,9 @@ from tests.small_fleet import configured
 
 
 @contextlib.asynccontextmanager
-async def client_of(tmp_path, **settings):
-    """A collector with this [enroll] table."""
-    config = configured(tmp_path)
+async def client_of(tmp_path, server="", **settings):
+    """A collector with this [enroll] table, and further lines of [server]."""
+    config = configured(tmp_path, server=server)
     config = msgspec.structs.replace(config, enroll=msgspec.structs.replace(config.enroll, **settings))
     async with (
         app.running(config) as (_, addresses),
@@ -62,3 +63,13 @@ async def test_a_server_gets_the_newest_package_for_its_python_and_architecture(
         assert (await answer(client, asked.format("3.12", "amd64")))[0] == 404
         assert (await answer(client, asked.format("*", "*")))[0] == 400
         assert (await answer(client, asked.format("3.11", "../../x")))[0] == 400
+
+
+async def test_a_new_server_needs_no_password(tmp_path):
+    """Where a web configuration asks everybody for one, what the joining line fetches is still there, and nothing else is."""
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users:\n  admin: {hashed}\n")
+    async with client_of(tmp_path, 'web_config_file = "web.yml"') as client:
+        assert (await answer(client, "/v1/install.sh"))[0] == 200
+        assert (await answer(client, "/v1/ca.pem"))[0] == 404
+        assert (await answer(client, "/v1/sla"))[0] == 401

@@ -231,12 +231,12 @@ def test_the_store_can_be_read_and_enrolled_into_while_it_is_served(tmp_path):
 
     enrolled = command("enroll", "ams")
     assert enrolled.returncode == 0
-    assert 'node = "ams"' in enrolled.stdout
+    assert ('node = "ams"' in enrolled.stderr, enrolled.stdout) == (True, "")
     again = command("enroll", "ams")
     assert (again.returncode, again.stdout) == (2, "")
     assert "--rotate" in again.stderr
     token = command("enroll", "ams", "--rotate", "--overlap-hours", "0", "--token-only").stdout.strip()
-    assert token not in enrolled.stdout
+    assert token not in enrolled.stderr
     listed = json.loads(command("enroll", "--list", "--json").stdout)
     assert [(row["node"], row["since"] is None, row["until"]) for row in listed] == [
         ("ams", False, None), ("fra", True, None), ("nyc", True, None)

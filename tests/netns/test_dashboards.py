@@ -27,6 +27,7 @@ pytestmark = [
 MAY_BE_EMPTY = {
     "lightfloor_quality_flag": "no host spoiled its last minute",
     "lightfloor_probe_unavailable": "no host lacks anything for a probe",
+    'outcome=~"skipped': "every probe could be sent",
     "lightfloor_push_failures_total": "no batch was refused",
     "lightfloor_capture_disk_bytes": "captures are off unless asked for",
     "lightfloor_host_events_total": "tracepoints are off unless asked for",
@@ -43,7 +44,9 @@ MAY_BE_EMPTY = {
     "lightfloor_qperf_loss_ratio": "leased qperf tests measure latency only",
     "lightfloor_qperf_bits_per_second": "leased qperf tests measure latency only",
     "@ end()": "no path changed",
+    "lightfloor_sla_burning": "known from 100 samples on",
     "lightfloor_incidents_open": "nothing is wrong",
+    'lightfloor_finding_active{node="$node"}': "there is nothing to say of this host",
 }
 """Part of a query → why a query of it may give nothing in a healthy fleet."""
 
@@ -54,7 +57,6 @@ LATE = (
     "lightfloor_bandwidth_forward_bits_per_second",
     "lightfloor_qperf_latency_seconds",
     "lightfloor_route_hops",
-    "path:lightfloor_over_limit:ratio_rate1d / on (node, destination, probe, family) path:lightfloor_slow_allowed:ratio",
 )
 """What comes last in a new world."""
 
@@ -81,9 +83,9 @@ def observed(folder):
         deployed(
             cities,
             folder,
-            interval_seconds=0.5,
+            interval_seconds=1.0,
             window_seconds=5,
-            more_probes='{ kind = "syn", interval_seconds = 0.5 }, { kind = "trace", interval_seconds = 30.0 }',
+            more_probes='{ kind = "syn", interval_seconds = 1.0 }, { kind = "trace", interval_seconds = 30.0 }',
             bandwidth=("singapore", "tokyo"),
             agent_settings='[[socket_groups]]\nname = "sink"\nports = [5001]\n',
         ) as deployment,
@@ -97,9 +99,19 @@ def observed(folder):
             prometheus_in(cities, folder / "native", 9091, "--enable-feature=native-histograms") as native,
         ):
             for late in LATE:
-                classic.until(late, 120)
+                wait_for(late, classic)
             time.sleep(5)  # rates need a second scrape of what came last
             yield deployment, classic, native
+
+
+def wait_for(expression, prometheus):
+    """Until there is data; a host that is too busy for bandwidth tests is none to judge by."""
+    try:
+        prometheus.until(expression, 120)
+    except AssertionError:
+        if prometheus.query('lightfloor_bandwidth_tests_total{outcome="refused"} > 0'):
+            pytest.skip("this host is too busy: a bandwidth test was refused")
+        raise
 
 
 def prometheus_in(cities, folder, port, *flags):
@@ -120,6 +132,8 @@ def test_every_query_of_every_dashboard_has_data(tmp_path):
                 excused |= excuses
                 found = view.ask(target)
                 where = f"{uid}: {panel['title']}: {view.filled(target['expr'])}"
+                if not found and "histogram_quantile" in target["expr"]:
+                    found = with_native.ask(target)
                 if not found and not excuses:
                     problems.append(f"{where}: nothing")
                 if "_bucket" in target["expr"] and not excuses and not with_native.ask(target):

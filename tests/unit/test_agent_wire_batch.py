@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.wire.batch import SCHEMA, Batch, Event, Fact, Window, WireError, decode, encode
+from agent.wire.batch import SCHEMA, Batch, Event, Fact, Window, WireError, decode, encode, node_of
 from agent.wire.histogram import Histogram
 from agent.wire.series import Family, Outcome, SeriesKey, TimeSource
 
@@ -145,6 +145,13 @@ def test_contradictory_windows_are_refused(change):
 def assert_batch_or_wire_error(body):
     with suppress(WireError):
         assert isinstance(decode(body), Batch)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_name_a_node_or_none(body):
+    """Whose batch it is can be asked of a damaged file too."""
+    assert node_of(body) is None
+    assert node_of(b'{"windows": 7, "node": "fra"}') == "fra"
 
 
 @given(st.binary(max_size=300))

@@ -13,7 +13,20 @@ from collector.advice.fleet import advise_fleet
 from collector.fleet import parse_fleet
 from histories import fleet_text
 from hosts import MS, bare, host, path
-from scenarios import DETOUR, FAST, HEALTHY, HOLE, LOSSY, NAMES, SCENARIOS, TAIL, TIMEOUTS, everywhere, peers
+from scenarios import (
+    DETOUR,
+    FAST,
+    HEALTHY,
+    HOLE,
+    LOSSY,
+    NAMES,
+    SCENARIOS,
+    TAIL,
+    TIMEOUTS,
+    everywhere,
+    far,
+    peers,
+)
 
 
 def ranked(own):
@@ -68,12 +81,42 @@ def test_a_fleet_of_healthy_nodes_has_no_warning_however_they_differ():
     assert worse == []
 
 
+def test_a_p99_of_few_samples_makes_no_relay():
+    """A hundred samples of each leg and of the direct path do; fewer have no P99."""
+
+    def relays(samples):
+        text = fleet_text(dict.fromkeys("abr", ("nebula", "x")), ["nebula"], {"x": ("eu", 50.1, 8.7)})
+        times = {"a": {"b": 200, "r": 50}, "r": {"b": 50, "a": 50}, "b": {"r": 50, "a": 200}}
+        evidence = {
+            name: host(
+                node=name, paths=[path(to, p99_ns=ms * MS, samples=samples) for to, ms in found.items()]
+            )
+            for name, found in times.items()
+        }
+        advices = advise_fleet(parse_fleet(text, "fleet"), evidence)
+        return [each.node for each in advices for finding in each.findings if finding.id == "relay"]
+
+    assert relays(100) == ["a", "b"]
+    assert relays(99) == []
+
+
 def test_one_cause_with_several_findings_is_one_story():
     """A black hole shows as black hole, missing probing and timeouts; that is one thing to repair."""
     (story,) = stories(host(counters=TIMEOUTS, paths=peers(path(**HOLE, segments_retransmitted=7_000))))
     assert story.causes[0].cause == "pmtu-black-hole"
     assert set(story.complaints) == {Complaint.LARGE_PACKETS, Complaint.LOSS}
     assert {"pmtu-black-hole", "mtu-probing", "retransmits"} <= set(story.findings)
+
+
+def test_of_two_equal_faults_the_one_that_explains_more_comes_first():
+    """An emulated device limits the rate, a window of 64 KiB on a long path does so for certain."""
+    own = host(
+        {"interface.eth0.driver": "e1000", "sysctl.net.ipv4.tcp_window_scaling": 0},
+        paths=[far(throughput_bits_per_second=2e7)],
+    )
+    findings = {finding.id: finding for finding in advise(own).findings}
+    assert findings["nic-driver"].severity is findings["tcp-window-scaling"].severity
+    assert ranked(own)[:2] == ["tcp-window-scaling", "nic-driver"]
 
 
 def test_two_faults_are_two_stories():

@@ -70,6 +70,14 @@ def test_what_the_majority_lacks_too_is_no_difference():
     assert compare("hkg", members).differences == ()
 
 
+def test_a_value_that_as_many_siblings_have_is_not_odd():
+    """Two of four have the node's value, two another: who is the odd one?"""
+    members = fleet(WORKER | {"clock.source": "tsc"})
+    for number in (0, 1):
+        members[number] = Member(f"w{number}", "nebula", "worker", None, WORKER | {"clock.source": "tsc"})
+    assert compare("hkg", members).differences == ()
+
+
 def test_unknown_is_neither_equal_nor_different():
     """A fact that cannot be read here is listed as unknown; one that siblings cannot read is left out."""
     found = compare("hkg", fleet(WORKER | {"clock.source": None, "interface.eth0.mtu": None}))

@@ -168,6 +168,16 @@ def test_a_path_that_appears_after_the_change_shifts_nothing():
     )
 
 
+def test_a_path_that_is_missing_after_the_change_shifts_nothing():
+    """Without the longest of three paths the others are what they were: no effect, whatever their mean does."""
+    rng = np.random.default_rng(18)
+    touched = paths(rng, 3, 0, noise=0.005)
+    touched[0] = {hour: 50 * value for hour, value in touched[0].items() if hour < CHANGE_S + 7200}
+    found = effect_of(Figure.P50, touched, paths(rng, 5, 0, noise=0.005), CHANGE_S)
+    assert found.outcome is Outcome.NO_EFFECT
+    assert found.change == pytest.approx(0, abs=0.01)
+
+
 def test_more_figures_make_each_need_more_proof():
     """Five figures share the error of 5%; a figure without touched paths is not among them."""
     rng = np.random.default_rng(17)

@@ -45,7 +45,9 @@ def test_a_hub_is_named_only_where_it_beats_the_present_one_by_enough():
 
 def test_a_hub_that_some_spoke_never_measured_is_not_recommended():
     """Nor is anything without measurements."""
-    assert hub_finding(hubs(matrix_of({("a", "b"): 0.1, ("c", "d"): 0.1})), "a") is None
+    apart = hubs(matrix_of({("a", "b"): 0.1, ("c", "d"): 0.1}))
+    assert hub_finding(apart, "a") is None
+    assert hub_finding(apart, None) is None
     assert hub_finding([], None) is None
 
 

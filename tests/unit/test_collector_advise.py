@@ -140,6 +140,7 @@ def test_people_get_a_table_and_one_node_in_full(advise):
     overview = advise()[1]
     assert "hkg" in overview
     assert "overlay-mtu" in overview
+    assert "remark overlay-kind: fra, hkg, nyc, sin, syd" in overview
     full = advise("--node", "hkg")[1]
     assert "OVERLAY-MTU".lower() in full
     assert "Could not be decided" in full

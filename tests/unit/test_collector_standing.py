@@ -220,6 +220,22 @@ def test_between_two_versions_the_general_class_judges(standing):
     assert row.verdict is Verdict.NOT_PROVEN
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("", "2 × floor + 5 ms, class standard"),
+        (
+            '\n[[overrides]]\nsites = ["frankfurt", "amsterdam"]\nmultiplier = 3.5\n',
+            "3.5 × floor + 5 ms, class standard; multiplier stated for the sites amsterdam and frankfurt",
+        ),
+        ('\n[[overrides]]\nnodes = ["ams", "fra"]\nlength_km = 700\n', "2 × floor + 5 ms, class standard"),
+    ],
+)
+def test_a_row_says_what_its_limit_is_made_of(standing, more, words):
+    """Multiplier and allowance with the class, or the pair, that states them."""
+    assert one(standing(minutes(10), more)).limit_how == words
+
+
 def test_another_clock_does_not_double_a_path(standing):
     """A probe that could not run has no clock; beside real times its row says nothing more."""
     unrun = window(SeriesKey("ams", "fra", "tcp", Family.IPV4, TimeSource.NONE), values_ns=[], lost=1)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agent.advice.evidence import Evidence, PathEvidence
+from agent.advice.evidence import Evidence, NotKnown, PathEvidence
 from agent.advice.finding import WORST_FIRST, Confidence, Observed, Severity, Step, Sysctl
 from agent.advice.rule import Found
 from agent.advice.units import MEBIBYTE, milliseconds, percent, power_of_two_from, rate, size
@@ -17,6 +17,7 @@ LIMITED = 0.1
 """Share of the busy time for which sockets waited for a window or buffer."""
 REFERENCE_RTT_NS = 100_000_000
 PAGE_BYTES = 4096
+LEAST_MEMORY_BYTES = 16 * MEBIBYTE
 """Of all x86 and nearly all ARM kernels."""
 MEMORY_NEAR_PRESSURE = 0.75
 SWAPPINESS = 10
@@ -26,7 +27,7 @@ SWAPPED_PAGES_PER_SECOND = 1.0
 def tcp_buffers(evidence: Evidence) -> Found | None:
     """tcp_rmem, tcp_wmem and auto-tuning, where sockets are limited by them or the host pins memory for nothing."""
     sizes = {key: evidence.integers(f"sysctl.net.ipv4.{key}", 3) for key in KERNEL_SIZES}
-    memory_bytes = evidence.integer("memory.total_bytes")
+    memory_bytes = _memory_bytes(evidence)
     target = _target_bytes(evidence, sizes, memory_bytes)
     faults = [fault for key, values in sizes.items() if (fault := _fault(key, values, target)) is not None]
     if evidence.get("sysctl.net.ipv4.tcp_moderate_rcvbuf") == 0:
@@ -89,6 +90,15 @@ def _too_small(key: str, most: int) -> tuple[str, str]:
         f"{key} ends at {size(most)}: about {ceiling} per connection at 100 ms",
         f"{key} 上限为 {size(most)}：在 100 ms 往返时延下每条连接约 {ceiling}",
     )
+
+
+def _memory_bytes(evidence: Evidence) -> int:
+    """Raises NotKnown, also for less than any host has: somebody's fact is wrong."""
+    name = "memory.total_bytes"
+    value = evidence.integer(name)
+    if value < LEAST_MEMORY_BYTES:
+        raise NotKnown(f"{name}: {value} bytes is less than any host has")
+    return value
 
 
 def _target_bytes(
@@ -160,7 +170,7 @@ def tcp_mem(evidence: Evidence) -> Found | None:
     """TCP's share of memory runs out, or is set beyond what the host has. Values are pages."""
     name = "sysctl.net.ipv4.tcp_mem"
     pages = evidence.integers(name, 3)
-    memory_pages = evidence.integer("memory.total_bytes") // PAGE_BYTES
+    memory_pages = _memory_bytes(evidence) // PAGE_BYTES
     observed = evidence.observed(name, "memory.total_bytes")
     if pages[2] > memory_pages // 2:
         limit = memory_pages // 16

@@ -77,7 +77,9 @@ def nic_driver(evidence: Evidence) -> Found | None:
     drivers = {name: driver for name in names if (driver := evidence.get(f"interface.{name}.driver"))}
     if not drivers:
         raise NotKnown("interface drivers: none is known")
-    emulated = {name: driver for name, driver in drivers.items() if driver in EMULATED}
+    emulated = {
+        name: driver for name, driver in drivers.items() if isinstance(driver, str) and driver in EMULATED
+    }
     if not emulated or kind == "none":
         return None
     if kind is None and all(EMULATED[driver] for driver in emulated.values()):

@@ -13,6 +13,8 @@ from agent.kernel.tunnels import OVERHEADS, TunnelKind
 
 SETS_ROUTE_MTU = ("cilium_", "lxc", "cni")
 """Devices whose own MTU says nothing: Cilium puts the inner MTU on routes (its pods' links keep the outer one)."""
+LEAST_MTU_BYTES = 68
+"""Of an IPv4 link (RFC 791, 3.2)."""
 WIREGUARD_ROUND = 16
 """WireGuard pads to 16 bytes where that fits; the MTU itself needs no rounding."""
 
@@ -115,6 +117,8 @@ def _configured(name: str, config: dict[str, Any], source: str) -> Iterator[_Ove
 
 def _kind(word: Any) -> TunnelKind | None:
     """A kind whose overhead is known; None for others and for no encapsulation."""
+    if not isinstance(word, str):
+        return None
     if word in TunnelKind._value2member_map_ and TunnelKind(word) in OVERHEADS and word != TunnelKind.NONE:
         return TunnelKind(word)
     return None
@@ -123,21 +127,27 @@ def _kind(word: Any) -> TunnelKind | None:
 def _underlay_mtu(evidence: Evidence, overlay: _Overlay) -> tuple[int, str] | None:
     """What the underlay carries and which fact or path says so: its link's MTU, or less where a path carries less."""
     name = f"overlay.{overlay.what}.underlay_mtu"
-    link, fact = evidence.get(name), name
-    if not isinstance(link, int):
+    link, fact = _mtu(evidence, name), name
+    if link is None:
         interface = default_interface(evidence, overlay.family or "ipv4") or default_interface(evidence)
         fact = f"interface.{interface}.mtu"
-        link = evidence.get(fact)
+        link = _mtu(evidence, fact)
     family = overlay.family or "ipv4"
     paths = [p for p in evidence.paths if p.path_mtu_bytes is not None and p.family == family]
     narrowest = min(paths, key=lambda path: path.path_mtu_bytes or 0, default=None)
     if (
         narrowest is not None
         and narrowest.path_mtu_bytes
-        and (not isinstance(link, int) or narrowest.path_mtu_bytes < link)
+        and (link is None or narrowest.path_mtu_bytes < link)
     ):
         return narrowest.path_mtu_bytes, narrowest.name
-    return (link, fact) if isinstance(link, int) else None
+    return None if link is None else (link, fact)
+
+
+def _mtu(evidence: Evidence, fact: str) -> int | None:
+    """None where it is not known, or no MTU that a link can have."""
+    value = evidence.get(fact)
+    return value if type(value) is int and value >= LEAST_MTU_BYTES else None
 
 
 def _underlay_observed(evidence: Evidence, under: tuple[int, str]) -> Observed:
