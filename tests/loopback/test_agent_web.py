@@ -192,7 +192,7 @@ async def test_a_new_certificate_is_taken_up_and_no_connection_lost(tmp_path):
 
 
 async def test_no_request_is_lost_while_certificates_change(tmp_path):
-    """New connections all the time, from several clients, and eight changes meanwhile: every one is answered."""
+    """New connections all the time, from several clients, and forty changes meanwhile: every one is answered."""
     site = Site(tmp_path).write()
     ended, over = Counter(), asyncio.Event()
 
@@ -203,8 +203,8 @@ async def test_no_request_is_lost_while_certificates_change(tmp_path):
 
     async with served(site.guard()) as (server, _), asyncio.timeout(30):
         clients = [asyncio.create_task(client(server, site.trusting())) for _ in range(4)]
-        for _ in range(8):
-            await asyncio.sleep(0.1)
+        for _ in range(40):
+            await asyncio.sleep(0.02)
             site.issue()
             assert await server.reload() is None
         over.set()
