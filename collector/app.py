@@ -185,7 +185,7 @@ def _operations(
     yield from BudgetApi(questions, fleet, ZoneInfo(config.budget.time_zone)).operations()
     yield from MaintenanceApi(database, fleet).operations()
     yield from FindingsApi(advice).operations()
-    yield from IncidentsApi(questions).operations()
+    yield from IncidentsApi(questions, fleet).operations()
     yield from NodesApi(questions, fleet).operations()
     yield from AuditApi(questions, fleet).operations()
     yield from ReportsApi(None if reports is None else Path(reports)).operations()

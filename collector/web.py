@@ -23,7 +23,7 @@ from collector.incidents.incident import Incident
 from collector.incidents.listing import line_of
 from collector.incidents.live import LiveIncidents
 from collector.incidents.record import stored_in_period
-from collector.incidents.words import cause_words, magnitude_words
+from collector.incidents.words import also_words, cause_words, magnitude_words
 from collector.live import LiveFleet, LiveStanding
 from collector.live_advice import LiveAdvice
 from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
@@ -194,6 +194,7 @@ class Pages:
             incident=incident,
             line=line_of(incident),
             cause=cause_words(incident.cause),
+            also=also_words(incident.cause),
             magnitude=magnitude_words(incident),
             value_of=VALUES[incident.kind],
             course_head=COURSE_HEADS[incident.kind],

@@ -27,6 +27,10 @@ TEXT = fleet_text(NODES, PROVIDERS, SITES).replace(
 )
 
 
+FEW_NODES = {name: NODES[name] for name in ("fra-a", "ams-b", "nyc-a", "sin-b", "tyo-a")}
+FEW_TEXT = fleet_text(FEW_NODES, PROVIDERS, SITES)
+
+
 def provider(node):
     return NODES[node][0]
 

@@ -3,6 +3,7 @@
 import argparse
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,8 @@ from collector.fleet import read_fleet
 from collector.incidents.incident import Incident
 from collector.incidents.listing import line_of
 from collector.incidents.record import Found, found_in_period
-from collector.incidents.words import cause_words, in_a_line
+from collector.incidents.steps import Step, steps_of_period
+from collector.incidents.words import also_words, cause_words, in_a_line, step_in_a_line
 from collector.period import parse_period, utc
 from collector.store.schema import StoreError, open_reader
 from collector.text_table import aligned
@@ -29,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="TIME", help="likewise; default now")
     parser.add_argument("--id", metavar="ID", help="all that is known of this one")
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object: incidents, excused; with --id the incident"
+        "--json",
+        action="store_true",
+        help="one JSON object: incidents, excused, steps; with --id the incident",
     )
     add_config_argument(parser)
 
@@ -45,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         connection = open_reader(Path(config.store.path))
         found = found_in_period(connection, fleet, period)
+        steps = [] if arguments.id else steps_of_period(connection, fleet, period)
         connection.close()
     except (StoreError, sqlite3.Error) as error:
         raise CommandError(str(error)) from error
@@ -57,14 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(incident).decode() if arguments.json else _at_length(incident))
     elif arguments.json:
         lists = {name: [line_of(each) for each in getattr(found, name)] for name in ("incidents", "excused")}
-        print(msgspec.json.encode(lists).decode())
+        print(msgspec.json.encode({**lists, "steps": steps}).decode())
     else:
-        print(f"{utc(period.start_s)} to {utc(period.end_s)}: {_for_people(found)}")
+        print(f"{utc(period.start_s)} to {utc(period.end_s)}: {_for_people(found, steps)}")
     return 0
 
 
-def _for_people(found: Found) -> str:
-    if not found.incidents and not found.excused:
+def _for_people(found: Found, steps: Sequence[Step]) -> str:
+    if not found.incidents and not found.excused and not steps:
         return "no incident"
     header = ("id", "start", "end", "cause and extent")
     rows = [(each.id, *_times(each), in_a_line(each) + _times_again(each)) for each in found.incidents]
@@ -73,6 +78,9 @@ def _for_people(found: Found) -> str:
     if found.excused:
         lines.append("announced work, no incidents:")
         lines += [f"  {utc(e.start_s)} {e.maintenance}: {in_a_line(e)}" for e in found.excused]
+    if steps:
+        lines.append("steps in the fastest round trip (a route changed, a machine moved):")
+        lines += [f"  {each.time} {step_in_a_line(each)}" for each in steps]
     return "\n".join(lines)
 
 
@@ -88,7 +96,7 @@ def _at_length(incident: Incident) -> str:
     start, end = _times(incident)
     lines = [f"{incident.id}: {start} to {end}", in_a_line(incident)]
     if incident.cause.also:
-        lines.append(f"as well explained by: {', '.join(incident.cause.also)}")
+        lines.append(f"as well explained by: {also_words(incident.cause)}")
     if incident.breaks_limit is not None:
         lines.append("over the limit" if incident.breaks_limit else "within the limit")
     if incident.stepped:

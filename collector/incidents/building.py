@@ -143,7 +143,7 @@ def _incident(draft: Draft, cause: Cause, maintenance: str | None) -> Incident:
         sources_measuring=len({source for source, _ in measured}),
         breaks_limit=_any(breach.over_limit for breach in breaches),
         stepped=2 * sum(breach.stepped for breach in breaches) > len(breaches),
-        flags=_worst_flags(draft) if cause.kind is CauseKind.OWN_HOST else {},
+        flags=dict(sorted(draft.flags.items())),
         course=course,
         maintenance=maintenance,
         **_magnitude(draft.kind, course, paths),
@@ -217,15 +217,6 @@ def _any(said: Iterable[bool | None]) -> bool | None:
     """Whether any is so, of those that are known."""
     known = [each for each in said if each is not None]
     return any(known) if known else None
-
-
-def _worst_flags(draft: Draft) -> dict[str, float]:
-    worst: dict[str, float] = {}
-    for breach in (breach for each in draft.episodes for breach in each.breaches):
-        for flag, figure in breach.flags.items():
-            if abs(figure) >= abs(worst.get(flag, 0.0)):
-                worst[flag] = figure
-    return dict(sorted(worst.items()))
 
 
 def _median(values: Iterable[float]) -> float | None:

@@ -27,13 +27,17 @@ class Known:
 
 @dataclass(slots=True)
 class Draft:
-    """An incident in the making. pairs: measured paths that the cause would break. known: what is being carried on."""
+    """An incident in the making. pairs: measured paths that the cause would break. known: what is being carried on.
+
+    flags: what an own host did to the breached blocks, worst figure.
+    """
 
     kind: Kind
     cause: Cause
     pairs: frozenset[Pair]
     episodes: list[Episode] = field(default_factory=list)
     known: Incident | None = None
+    flags: dict[str, float] = field(default_factory=dict)
 
     @property
     def start_s(self) -> int:
@@ -78,16 +82,16 @@ def join(
     episodes: Sequence[Episode], blocks: Sequence[Block], mesh: Mesh, known: Sequence[Known] = ()
 ) -> list[Draft]:
     """Episodes in order of start → one draft per cause, in order of start; known incidents are carried on."""
-    spoiled_by = _flagged_hosts(blocks, mesh)
+    spoiled = _flagged_hosts(blocks, mesh)
     own, others = [], []
     for episode in (each for each in episodes if each.telling):
-        host = _spoiler(episode, spoiled_by, mesh)
+        host = _spoiler(episode, spoiled, mesh)
         if host is None:
             others.append(episode)
         else:
             own.append((host, episode))
     earlier = [Draft(k.incident.kind, k.incident.cause, k.pairs, [], k.incident) for k in known]
-    drafts = _of_own_hosts(own, [d for d in earlier if d.cause.kind is CauseKind.OWN_HOST], mesh)
+    drafts = _of_own_hosts(own, [d for d in earlier if d.cause.kind is CauseKind.OWN_HOST], spoiled, mesh)
     heard = _Heard([block.start_s for block in blocks], blocks)
     for kind in Kind:
         mine = [d for d in earlier if d.kind is kind and d.cause.kind is not CauseKind.OWN_HOST]
@@ -95,21 +99,27 @@ def join(
     return sorted(drafts, key=lambda draft: (draft.start_s, draft.kind, draft.cause.name))
 
 
-def _flagged_hosts(blocks: Iterable[Block], mesh: Mesh) -> set[tuple[str, int]]:
-    return {(mesh.host(node), block.start_s) for block in blocks for node in block.flags}
+Spoiled = Mapping[tuple[str, int], Mapping[str, float]]
+"""(host, start of a block) → what the host did to it itself, by quality flag."""
 
 
-def _spoiler(episode: Episode, spoiled_by: set[tuple[str, int]], mesh: Mesh) -> str | None:
+def _flagged_hosts(blocks: Iterable[Block], mesh: Mesh) -> Spoiled:
+    return {(mesh.host(node), block.start_s): own for block in blocks for node, own in block.flags.items()}
+
+
+def _spoiler(episode: Episode, spoiled: Spoiled, mesh: Mesh) -> str | None:
     """The end that spoiled at least half of the breached blocks itself; the source's word goes first."""
     starts = {breach.block_s for breach in episode.breaches}
     for end in episode.pair:
         host = mesh.host(end)
-        if sum((host, start_s) in spoiled_by for start_s in starts) >= FLAGGED_SHARE * len(starts):
+        if sum((host, start_s) in spoiled for start_s in starts) >= FLAGGED_SHARE * len(starts):
             return host
     return None
 
 
-def _of_own_hosts(own: Iterable[tuple[str, Episode]], earlier: Iterable[Draft], mesh: Mesh) -> list[Draft]:
+def _of_own_hosts(
+    own: Iterable[tuple[str, Episode]], earlier: Iterable[Draft], spoiled: Spoiled, mesh: Mesh
+) -> list[Draft]:
     """One for each host and time, whether its paths were slow or lost."""
     drafts = list(earlier)
     for host, episode in own:
@@ -122,6 +132,10 @@ def _of_own_hosts(own: Iterable[tuple[str, Episode]], earlier: Iterable[Draft], 
             mine = Draft(episode.kind, cause, pairs | {episode.pair})
             drafts.append(mine)
         mine.episodes.append(episode)
+        for breach in episode.breaches:
+            for flag, figure in spoiled.get((host, breach.block_s), {}).items():
+                if abs(figure) >= abs(mine.flags.get(flag, 0.0)):
+                    mine.flags[flag] = figure
     kept = [d for d in drafts if d.known is not None or any(each.sure for each in d.episodes)]
     for draft in kept:
         if draft.known is not None:

@@ -3,6 +3,7 @@
 from collector.incidents.attribution import Cause, CauseKind
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
+from collector.incidents.steps import Step
 
 KINDS = {
     "en": {Kind.LATENCY: "slow", Kind.LOSS: "loss", Kind.MTU: "MTU drop"},
@@ -30,6 +31,10 @@ _SEEN = {
 _NO_ANSWER = {"en": "no answer", "zh": "无应答"}
 _LOST = {"en": "{ratio:.3g}% lost", "zh": "丢包 {ratio:.3g}%"}
 _USUALLY = {"en": "{now} bytes, usually {usual}", "zh": "{now} 字节，平时 {usual}"}
+_STEP = {
+    "en": "fastest round trip {change:+,.1f} ms on {paths} of {measured} paths",
+    "zh": "最快往返 {change:+,.1f} ms，{measured} 条路径中 {paths} 条",
+}
 DOWN_RATIO = 0.99
 
 
@@ -37,6 +42,12 @@ def cause_words(cause: Cause, language: str = "en") -> str:
     """For example: provider birch, outbound."""
     way = f", {WAYS[language][cause.direction]}" if cause.direction else ""
     return f"{CAUSES[language][cause.kind]} {cause.name}{way}"
+
+
+def also_words(cause: Cause, language: str = "en") -> str:
+    """The causes that no measurement tells apart from this one; empty where there are none."""
+    split = (each.partition(" ") for each in cause.also)
+    return ", ".join(f"{CAUSES[language][CauseKind(kind)]} {name}" for kind, _, name in split)
 
 
 def magnitude_words(incident: Incident, language: str = "en") -> str:
@@ -65,3 +76,11 @@ def in_a_line(incident: Incident, language: str = "en") -> str:
     kind = KINDS[language][incident.kind]
     said = f"{kind}, {magnitude_words(incident, language)}; {seen_words(incident, language)}"
     return f"{cause_words(incident.cause, language)}: {said}"
+
+
+def step_in_a_line(step: Step, language: str = "en") -> str:
+    """For example: node sin-b: fastest round trip +32.0 ms on 8 of 8 paths."""
+    said = _STEP[language].format(
+        change=step.change_seconds * 1e3, paths=len(step.paths), measured=step.measured_paths
+    )
+    return f"{cause_words(step.cause, language)}: {said}"

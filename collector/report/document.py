@@ -11,6 +11,7 @@ from collector.budget import MONTH, Budget, Counts, budget_of
 from collector.fleet import Fleet
 from collector.incidents.incident import Incident
 from collector.incidents.record import found_in_period
+from collector.incidents.steps import Step, steps_of_period
 from collector.latency import Verdict
 from collector.report.month import Month
 from collector.standing import PathStanding, announced_in, standing_of_period
@@ -79,7 +80,8 @@ class ReportEvent(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """format: of this document. raw_sha256: over the stored rows that the figures were merged from.
 
-    incidents: on the provider's paths, whoever is to blame; excused: what announced work explains of them.
+    incidents: on the provider's paths, whoever is to blame; excused: what announced work explains of them. steps: of the
+    fastest round trips of any of these paths.
     """
 
     format: int
@@ -98,6 +100,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[ReportEvent, ...]
     incidents: tuple[Incident, ...]
     excused: tuple[Incident, ...]
+    steps: tuple[Step, ...]
     raw_rows: int
     raw_sha256: str
 
@@ -150,13 +153,21 @@ def report_of(
         events=tuple(_events(connection, month.period, rows)),
         incidents=tuple(each for each in found.incidents if _touches(fleet, provider, each)),
         excused=tuple(each for each in found.excused if _touches(fleet, provider, each)),
+        steps=tuple(
+            step
+            for step in steps_of_period(connection, fleet, month.period)
+            if any(_is_of(fleet, provider, path.source, path.destination) for path in step.paths)
+        ),
         raw_rows=raw_rows,
         raw_sha256=digest,
     )
 
 
 def _touches(fleet: Fleet, provider: str, incident: Incident) -> bool:
-    ends = {end for path in incident.paths for end in path.pair}
+    return any(_is_of(fleet, provider, *path.pair) for path in incident.paths)
+
+
+def _is_of(fleet: Fleet, provider: str, *ends: str) -> bool:
     return any(end in fleet.nodes and fleet.nodes[end].provider == provider for end in ends)
 
 

@@ -1,6 +1,7 @@
 """The report as HTML and PDF: one self-contained page, drawn from the document alone."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,7 +10,14 @@ from markupsafe import escape
 
 from collector.incidents.breach import Kind
 from collector.incidents.incident import Incident
-from collector.incidents.words import KINDS, cause_words, magnitude_words, seen_words
+from collector.incidents.words import (
+    KINDS,
+    also_words,
+    cause_words,
+    magnitude_words,
+    seen_words,
+    step_in_a_line,
+)
 from collector.report import words
 from collector.report.document import BROKEN, PROVEN, Report, ReportPath
 
@@ -30,7 +38,7 @@ COLOURS = {
     "NOT_PROVEN": "#e6cf78", "TOO_CLOSE": "#e6cf78",
 }  # fmt: skip
 """Stated at each square: style sheets of the page do not reach into a printed drawing."""
-MOST_INCIDENT_PATHS, MOST_INCIDENT_CHANGES = 5, 5
+MOST_INCIDENT_PATHS, MOST_INCIDENT_CHANGES, MOST_TIMES = 5, 5, 4
 
 
 class PdfUnavailableError(Exception):
@@ -68,6 +76,13 @@ def html(report: Report, language: str, most_paths: int | None = None) -> str:
         seconds=words.seconds_of,
         incidents=[_incident(each, report, language) for each in report.incidents],
         excused=[_incident(each, report, language) for each in report.excused],
+        steps=[
+            (
+                words.moment(int(datetime.fromisoformat(each.time).timestamp()), report.zone, language),
+                step_in_a_line(each, language),
+            )
+            for each in report.steps
+        ],
     )
 
 
@@ -130,6 +145,17 @@ def _incident(incident: Incident, report: Report, language: str) -> dict[str, An
 
     latency = incident.kind is Kind.LATENCY
     value = words.milliseconds if latency else words.number if incident.kind is Kind.MTU else words.percent
+    paths = [
+        f"{path.source} → {path.destination} {value(path.figure)}, {value(path.usual)}"
+        for path in incident.paths[:MOST_INCIDENT_PATHS]
+    ]
+    changes = [
+        f"{moment(each.time_s)} {each.kind} {each.source} → {each.destination}"
+        for each in incident.changes[:MOST_INCIDENT_CHANGES]
+    ]
+    times = [f"{moment(each.start_s)} – {moment(each.end_s)}" for each in incident.occurrences]
+    if len(times) > MOST_TIMES:
+        times = [*times[: MOST_TIMES - 1], "…", times[-1]]
     return {
         "it": incident,
         "start": moment(incident.start_s),
@@ -138,10 +164,11 @@ def _incident(incident: Incident, report: Report, language: str) -> dict[str, An
         "magnitude": magnitude_words(incident, language),
         "cause": cause_words(incident.cause, language),
         "seen": seen_words(incident, language),
-        "times": [f"{moment(each.start_s)} – {moment(each.end_s)}" for each in incident.occurrences],
-        "value": value,
-        "paths": incident.paths[:MOST_INCIDENT_PATHS],
-        "changes": incident.changes[:MOST_INCIDENT_CHANGES],
+        "also": also_words(incident.cause, language),
+        "flags": ", ".join(f"{flag} {words.number(figure, 3)}" for flag, figure in incident.flags.items()),
+        "times": "; ".join(times) if incident.recurring else "",
+        "paths": "; ".join(paths),
+        "changes": "; ".join(changes),
     }
 
 

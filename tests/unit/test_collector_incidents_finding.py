@@ -1,11 +1,19 @@
 """Hours of a generated mesh through the real store: each fault is found, blamed on the right cause, once."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from collector.audit import PairMinimum, audit
+from collector.fleet import parse_fleet
 from collector.incidents.attribution import CauseKind
 from collector.incidents.breach import Kind
-from tests.histories import Way
-from tests.mesh_world import START, found_after, provider, region
+from collector.incidents.record import found_in_period
+from collector.standing import standing_of_period
+from collector.store.schema import open_reader
+from collector.store.tiers import Period
+from tests.histories import Way, write_minutes
+from tests.mesh_world import START, TEXT, found_after, provider, region, world
 
 
 def during(minute):
@@ -70,3 +78,34 @@ def test_a_healthy_world_has_no_incident(tmp_path):
     """Three hours of fifteen nodes with jitter and rare losses: nothing to report."""
     found = found_after(tmp_path, range(180))
     assert (found.incidents, found.excused) == ((), ())
+
+
+def test_announced_work_is_listed_and_is_no_incident(tmp_path):
+    """What a window covers is excused with its reason; what goes on after it is an incident."""
+    at = [datetime.fromtimestamp(START + minute * 60, UTC).isoformat() for minute in (85, 125)]
+    work = f'[[maintenance]]\nstart = {at[0]}\nend = {at[1]}\nreason = "new router"\nproviders = ["birch"]\n'
+    ways = {"ways": lambda a, _b, m: Way(40) if 90 <= m < 150 and provider(a) == "birch" else None}
+    found = found_after(tmp_path, range(180), more=work, **ways)
+    (excused,) = found.excused
+    assert (excused.maintenance, excused.cause.name) == ("new router", "birch")
+    assert (excused.start_s, excused.end_s) == (START + 90 * 60, START + 125 * 60)
+    (left,) = found.incidents
+    assert (left.cause.name, left.start_s, left.end_s) == ("birch", START + 125 * 60, START + 150 * 60)
+
+
+def test_a_lying_location_is_a_matter_of_the_audit(tmp_path):
+    """Round trips below the floor come from no fault: the audit names the node, and there is no incident."""
+    lie = TEXT.replace("latitude = 35.7\nlongitude = 139.7", "latitude = -33.9\nlongitude = 151.2")
+    truth, told = world(), parse_fleet(lie, "fleet.toml")
+    write_minutes(tmp_path / "store.db", truth, START, range(60))
+    connection = open_reader(tmp_path / "store.db")
+    hour = Period(START, START + 3600)
+    assert found_in_period(connection, told, hour).incidents == ()
+    pairs = [
+        PairMinimum(row.source, row.destination, row.min_seconds, row.floor.lowest_seconds, row.floor_seconds)
+        for row in standing_of_period(connection, told, hour).rows
+        if row.min_seconds is not None
+    ]
+    connection.close()
+    suspects = audit({name: told.coordinates[node.site] for name, node in told.nodes.items()}, pairs).suspects
+    assert {told.nodes[suspect.node].site for suspect in suspects} == {"tyo"}

@@ -120,6 +120,8 @@ def test_incidents_stand_in_it_with_their_cause(report):
     (slow,) = report.incidents
     assert (slow.kind, slow.cause.kind, slow.cause.name) == ("latency", "direction", "fra-1 → sin-1")
     assert (slow.start_s, slow.end_s) == (OCTOBER.period.start_s + 15 * DAY_S, None)
+    (step,) = report.steps
+    assert (step.cause.name, step.time) == ("fra-1 → sin-1", "2025-10-16T00:00:00Z")
     assert "direction fra-1 → sin-1" in pages.html(report, "en")
     assert "单方向 fra-1 → sin-1" in pages.html(report, "zh")
     table = files_of(report, {})["incidents.csv"].decode()
