@@ -78,14 +78,26 @@ class Fleet:
     @cached_property
     def pairs(self) -> dict[tuple[str, str], tuple[ProbeSpec, ...]]:
         """(source, destination) → probes, for each pair that has an address family in common."""
+        return {pair: probes for pair, probes in self._wanted().items() if self.families(*pair)}
+
+    @cached_property
+    def agents(self) -> tuple[str, ...]:
+        """The nodes that run an agent: all but overlay addresses."""
+        return tuple(name for name, node in self.nodes.items() if node.overlay_of is None)
+
+    def _wanted(self) -> dict[tuple[str, str], tuple[ProbeSpec, ...]]:
+        """Pairs that the groups name. An overlay address measures nothing, and its own server does not measure it."""
         wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return {pair: probes for pair, probes in wanted.items() if self.families(*pair)}
+        return {
+            (source, destination): probes
+            for (source, destination), probes in wanted.items()
+            if self.nodes[source].overlay_of is None and self.nodes[destination].overlay_of != source
+        }
 
     @cached_property
     def pairs_without_family(self) -> list[tuple[str, str]]:
         """Pairs a group names that cannot be measured: one end has IPv4 only, the other IPv6 only."""
-        wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return [pair for pair in wanted if not self.families(*pair)]
+        return [pair for pair in self._wanted() if not self.families(*pair)]
 
     def path(self, source: str, destination: str, at: datetime) -> FleetPath:
         """One path as judged at that time; its probes are empty where no group measures it. Raises KeyError."""
