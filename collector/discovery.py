@@ -20,7 +20,8 @@ def target_groups(fleet: Fleet) -> list[TargetGroup]:
     Labels: node, provider, site; region, role and image where the fleet file states them; tags as `,tag,tag,`.
     """
     groups: list[TargetGroup] = []
-    for name, node in sorted(fleet.nodes.items()):
+    for name in sorted(fleet.agents):
+        node = fleet.nodes[name]
         region = fleet.sites[node.site].region
         labels = {"node": name, "provider": node.provider, "site": node.site}
         labels |= {

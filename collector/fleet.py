@@ -78,14 +78,26 @@ class Fleet:
     @cached_property
     def pairs(self) -> dict[tuple[str, str], tuple[ProbeSpec, ...]]:
         """(source, destination) → probes, for each pair that has an address family in common."""
+        return {pair: probes for pair, probes in self._wanted().items() if self.families(*pair)}
+
+    @cached_property
+    def agents(self) -> tuple[str, ...]:
+        """The nodes that run an agent: all but overlay addresses."""
+        return tuple(name for name, node in self.nodes.items() if node.overlay_of is None)
+
+    def _wanted(self) -> dict[tuple[str, str], tuple[ProbeSpec, ...]]:
+        """Pairs that the groups name. An overlay address measures nothing, and its own server does not measure it."""
         wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return {pair: probes for pair, probes in wanted.items() if self.families(*pair)}
+        return {
+            (source, destination): probes
+            for (source, destination), probes in wanted.items()
+            if self.nodes[source].overlay_of is None and self.nodes[destination].overlay_of != source
+        }
 
     @cached_property
     def pairs_without_family(self) -> list[tuple[str, str]]:
         """Pairs a group names that cannot be measured: one end has IPv4 only, the other IPv6 only."""
-        wanted = probes_by_pair(self.document.groups, tuple(self.nodes))
-        return [pair for pair in wanted if not self.families(*pair)]
+        return [pair for pair in self._wanted() if not self.families(*pair)]
 
     def path(self, source: str, destination: str, at: datetime) -> FleetPath:
         """One path as judged at that time; its probes are empty where no group measures it. Raises KeyError."""
@@ -129,16 +141,17 @@ class Fleet:
         return f"multiplier stated for the {kind} {' and '.join(pair)}"
 
     def terms(self, source: str, destination: str, period: Period) -> tuple[Terms, ...]:
-        """What a path was promised over a period, in order of time: one entry unless a class changed inside it.
+        """What a path was promised over a period, in order of time: one entry unless the promise changed inside it.
 
-        A change counts from the next whole minute. Raises KeyError for an unknown name.
+        A change counts from the next whole minute; a contract renewed on the same terms is none. Raises KeyError for
+        an unknown name.
         """
         changes = (math.ceil(at.timestamp() / MINUTE_S) * MINUTE_S for at in self._contracts.changes)
         starts = [period.start_s, *sorted({at for at in changes if period.start_s < at < period.end_s})]
         found: list[Terms] = []
         for start_s, end_s in itertools.pairwise([*starts, period.end_s]):
             sla = self.sla(source, destination, datetime.fromtimestamp(end_s - 1, UTC))
-            if found and found[-1].sla == sla:
+            if found and _promise(found[-1].sla) == _promise(sla):
                 found[-1] = Terms(sla, Period(found[-1].period.start_s, end_s))
             else:
                 found.append(Terms(sla, Period(start_s, end_s)))
@@ -165,6 +178,11 @@ class Fleet:
         of_nodes = self._overrides.get(("nodes", *sorted((source, destination))))
         sites = sorted((self.nodes[source].site, self.nodes[destination].site))
         return of_nodes or self._overrides.get(("sites", *sites))
+
+
+def _promise(sla: SlaClass | None) -> SlaClass | None:
+    """The class without its name and dates."""
+    return sla and msgspec.structs.replace(sla, name="-", valid_from=None, valid_until=None)
 
 
 def _floor(a: Coordinates | None, b: Coordinates | None, override: Override | None) -> Floor | None:

@@ -26,6 +26,7 @@ def check(document: FleetDocument, where: str) -> None:
         known = [item.name for item in getattr(document, kind)] or (["default"] if kind == "classes" else [])
         if name not in known:
             raise ConfigError(where, key, f"no {SINGULAR[kind]} is called {name}{hint(name, known)}")
+    _check_overlays(document, where)
     _check_regions(document, where)
     _check_classes(document, where)
     _check_probes(document, where)
@@ -59,6 +60,8 @@ def _references(document: FleetDocument) -> Iterator[Reference]:
     for i, node in enumerate(document.nodes):
         yield f"nodes[{i}].provider", "providers", node.provider
         yield f"nodes[{i}].site", "sites", node.site
+        if node.overlay_of is not None:
+            yield f"nodes[{i}].overlay_of", "nodes", node.overlay_of
     for i, group in enumerate(document.groups):
         for key, name in group.named_nodes():
             yield f"groups[{i}].{key}", "nodes", name
@@ -77,6 +80,20 @@ def _in_lists(item: object, key: str, kinds: Iterable[str]) -> Iterator[Referenc
     for kind in kinds:
         for j, name in enumerate(getattr(item, kind) or ()):
             yield f"{key}.{kind}[{j}]", kind, name
+
+
+def _check_overlays(document: FleetDocument, where: str) -> None:
+    nodes = {node.name: node for node in document.nodes}
+    for i, node in enumerate(document.nodes):
+        if node.overlay_of is None:
+            continue
+        host, key = nodes[node.overlay_of], f"nodes[{i}].overlay_of"
+        if host.overlay_of is not None:
+            raise ConfigError(where, key, f"{host.name} is an overlay address itself; name the server")
+        if (host.provider, host.site) != (node.provider, node.site):
+            raise ConfigError(
+                where, key, f"{host.name} has another provider or site; an overlay stands where it does"
+            )
 
 
 def _check_regions(document: FleetDocument, where: str) -> None:

@@ -48,7 +48,11 @@ class Site(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
 
 class Node(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """One rented server. Addresses are literals or names to resolve; transfer_allowance_bytes is per month."""
+    """One rented server. Addresses are literals or names to resolve; transfer_allowance_bytes is per month.
+
+    overlay_of: this is no server but the overlay address (WireGuard, VXLAN, …) of that one: others measure it beside the
+    server's own address, and an incident of the overlay alone is told from one of the way beneath.
+    """
 
     name: Name
     provider: Name
@@ -60,6 +64,7 @@ class Node(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     tags: tuple[Name, ...] = ()
     role: Name | None = None
     image: Text | None = None
+    overlay_of: Name | None = None
     transfer_allowance_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:

@@ -123,7 +123,7 @@ class Pages:
                 for budget in snapshot.budgets
                 if budget.state is State.SILENT and budget.source in known - {node.name for node in quiet}
             ],
-            never=sorted(fleet.nodes.keys() - known),
+            never=sorted({*fleet.agents} - known),
             dense=len(matrix.heads) >= DENSE_NODES,
             severity=SEVERITY,
             tone_steps=TONE_STEPS,

@@ -98,12 +98,11 @@ def write_minutes(
     minutes, dice = list(minutes), random.Random(seed)
     connection = open_writer(path)
     sink, now_s = BatchStore(), start_s + minutes[-1] * 60 + DAY_S
-    pairs = [(a, b) for a in fleet.nodes for b in fleet.nodes if a != b]
+    pairs = list(fleet.pairs)
     base = random.Random("bases")
     bases = {
         pair: fleet.floor(*pair).floor_seconds * base.uniform(1.2, 1.6) + 0.0005
-        for pair in pairs
-        if pair[0] < pair[1]
+        for pair in sorted({min(pair, pair[::-1]) for pair in pairs})
     }
     for source in fleet.nodes:
         windows = []

@@ -37,6 +37,9 @@ class CauseKind(StrEnum):
     REGION = "region"
 
 
+EVERY = "every address"
+"""Name of the cause that all overlay addresses share."""
+
 RANK = {kind: rank for rank, kind in enumerate(CauseKind)}
 
 
@@ -183,6 +186,9 @@ def _causes_of(pair: Pair, places: Mapping[str, Place]) -> Iterator[tuple[Cause,
                 for direction in (None, way):
                     yield Cause(kind, name, direction), (host,)
     source, destination = ends
+    if destination is not None and destination.host != pair[1]:
+        yield Cause(CauseKind.OVERLAY, pair[1]), ()
+        yield Cause(CauseKind.OVERLAY, EVERY), (destination.host,)
     if source is None or destination is None:
         return
     hosts = (source.host, destination.host)

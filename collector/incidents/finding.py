@@ -42,7 +42,7 @@ def find(
 def mesh_of(fleet: Fleet) -> Mesh:
     """Where every node stands, and which pairs are asked for what."""
     places = {
-        name: Place(name, node.site, node.provider, fleet.sites[node.site].region)
+        name: Place(node.overlay_of or name, node.site, node.provider, fleet.sites[node.site].region)
         for name, node in fleet.nodes.items()
     }
     kinds = {pair: {spec.kind for spec in specs} for pair, specs in fleet.pairs.items()}

@@ -24,30 +24,32 @@ CAUSES = {
     },
 }  # fmt: skip
 WAYS = {"en": {"out": "outbound", "in": "inbound"}, "zh": {"out": "出向", "in": "入向"}}
+_COMMA = {"en": ", ", "zh": "，"}
+_LINE = {"en": "{cause}: {kind}, {magnitude}; {seen}", "zh": "{cause}：{kind}，{magnitude}；{seen}"}
 _SEEN = {
     "en": "{broken} of {measured} paths, seen by {seeing} of {measuring} sources",
     "zh": "{measured} 条路径中 {broken} 条，{measuring} 个测量点中 {seeing} 个看到",
 }
 _NO_ANSWER = {"en": "no answer", "zh": "无应答"}
-_LOST = {"en": "{ratio:.3g}% lost", "zh": "丢包 {ratio:.3g}%"}
+_LOST = {"en": "{ratio:.3g}% lost", "zh": "{ratio:.3g}%"}
 _USUALLY = {"en": "{now} bytes, usually {usual}", "zh": "{now} 字节，平时 {usual}"}
 _STEP = {
-    "en": "fastest round trip {change:+,.1f} ms on {paths} of {measured} paths",
-    "zh": "最快往返 {change:+,.1f} ms，{measured} 条路径中 {paths} 条",
+    "en": "{cause}: fastest round trip {change:+,.1f} ms on {paths} of {measured} paths",
+    "zh": "{cause}：最快往返 {change:+,.1f} ms，{measured} 条路径中 {paths} 条",
 }
 DOWN_RATIO = 0.99
 
 
 def cause_words(cause: Cause, language: str = "en") -> str:
     """For example: provider birch, outbound."""
-    way = f", {WAYS[language][cause.direction]}" if cause.direction else ""
-    return f"{CAUSES[language][cause.kind]} {cause.name}{way}"
+    said = f"{CAUSES[language][cause.kind]} {cause.name}"
+    return _COMMA[language].join([said, WAYS[language][cause.direction]] if cause.direction else [said])
 
 
 def also_words(cause: Cause, language: str = "en") -> str:
     """The causes that no measurement tells apart from this one; empty where there are none."""
     split = (each.partition(" ") for each in cause.also)
-    return ", ".join(f"{CAUSES[language][CauseKind(kind)]} {name}" for kind, _, name in split)
+    return _COMMA[language].join(f"{CAUSES[language][CauseKind(kind)]} {name}" for kind, _, name in split)
 
 
 def magnitude_words(incident: Incident, language: str = "en") -> str:
@@ -73,14 +75,19 @@ def seen_words(incident: Incident, language: str = "en") -> str:
 
 def in_a_line(incident: Incident, language: str = "en") -> str:
     """For example: provider birch: slow, +43.9 ms; 138 of 138 paths, seen by 15 of 15 sources."""
-    kind = KINDS[language][incident.kind]
-    said = f"{kind}, {magnitude_words(incident, language)}; {seen_words(incident, language)}"
-    return f"{cause_words(incident.cause, language)}: {said}"
+    return _LINE[language].format(
+        cause=cause_words(incident.cause, language),
+        kind=KINDS[language][incident.kind],
+        magnitude=magnitude_words(incident, language),
+        seen=seen_words(incident, language),
+    )
 
 
 def step_in_a_line(step: Step, language: str = "en") -> str:
     """For example: node sin-b: fastest round trip +32.0 ms on 8 of 8 paths."""
-    said = _STEP[language].format(
-        change=step.change_seconds * 1e3, paths=len(step.paths), measured=step.measured_paths
+    return _STEP[language].format(
+        cause=cause_words(step.cause, language),
+        change=step.change_seconds * 1e3,
+        paths=len(step.paths),
+        measured=step.measured_paths,
     )
-    return f"{cause_words(step.cause, language)}: {said}"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from agent.wire.series import Family
+from collector.discovery import target_groups
 from collector.fleet import parse_fleet, read_fleet
+from tests import small_fleet
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy/fleet.example.toml"
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -131,3 +133,13 @@ def test_classes_apply_by_region_and_time():
     after = example.sla("fsn-1", "hel-1", datetime(2026, 7, 1, tzinfo=UTC))
     assert (before.multiplier, after.multiplier) == (2.5, 2.0)
     assert example.sla("fsn-1", "sin-1", NOW).name == "standard"
+
+
+def test_an_overlay_address_is_measured_and_measures_nothing():
+    """Others probe it beside its server; it has no agent, and its own server does not probe it."""
+    more = '[[nodes]]\nname = "fra-wg"\nprovider = "alpha"\nsite = "frankfurt"\nipv4 = "10.8.0.2"\noverlay_of = "fra"\n'
+    fleet = small_fleet.fleet(more)
+    assert "fra-wg" not in fleet.agents
+    assert {pair for pair in fleet.pairs if "fra-wg" in pair} == {("ams", "fra-wg"), ("nyc", "fra-wg")}
+    assert "fra-wg" in {peer.name for peer in fleet.assignment("ams", datetime.now(UTC)).peers}
+    assert [group["labels"]["node"] for group in target_groups(fleet)] == ["ams", "fra", "nyc"]

@@ -86,11 +86,20 @@ def test_two_faults_at_once_are_two_causes():
     ]
 
 
-def test_two_bad_nodes_of_four_are_no_bad_provider():
+def test_three_bad_nodes_of_four_are_no_bad_provider():
     """Each node of a provider must be hit by itself before the provider is blamed."""
-    broken = {pair for pair in PAIRS if {"alder1", "alder2"} & {*pair}}
+    broken = {pair for pair in PAIRS if {"alder1", "alder2", "alder3"} & {*pair}}
     found = explain(broken, (), PAIRS, NODES)
-    assert sorted(each.cause.name for each in found) == ["alder1", "alder2"]
+    assert "alder" not in {each.cause.name for each in found}
+    assert sum(len(each.broken) for each in found) == len(broken)
+
+
+def test_what_larger_causes_explain_does_not_speak_against_a_smaller_one():
+    """A node whose paths to two bad providers are explained already is still the node."""
+    broken = {pair for pair in PAIRS if "alder1" in pair or {"birch", "cedar"} & {*ends(pair, "provider")}}
+    assert ("alder1", CauseKind.NODE) in {
+        (each.cause.name, each.cause.kind) for each in explain(broken, (), PAIRS, NODES)
+    }
 
 
 def test_a_few_paths_that_stayed_sound_do_not_split_the_cause():
@@ -106,6 +115,8 @@ def test_doubtful_paths_corroborate_and_never_accuse():
     (found,) = explain(row[:12], row[12:], PAIRS, NODES)
     assert (found.cause.name, len(found.broken)) == ("alder1", 30)
     assert explain((), row, PAIRS, NODES) == []
+    path = [pair for pair in row if "birch1" in pair]
+    assert explain(path, row, PAIRS, NODES)[0].cause.kind is CauseKind.PATH
 
 
 def test_what_cannot_be_told_apart_is_said():

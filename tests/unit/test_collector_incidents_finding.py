@@ -109,3 +109,21 @@ def test_a_lying_location_is_a_matter_of_the_audit(tmp_path):
     connection.close()
     suspects = audit({name: told.coordinates[node.site] for name, node in told.nodes.items()}, pairs).suspects
     assert {told.nodes[suspect.node].site for suspect in suspects} == {"tyo"}
+
+
+OVERLAYS = "".join(
+    f'[[nodes]]\nname = "{node}-wg"\nprovider = "alder"\nsite = "{node[:3]}"\nipv4 = "10.8.0.{at}"\noverlay_of = "{node}"\n'
+    for at, node in enumerate(("fra-a", "nyc-a"), 1)
+)
+
+
+def test_a_tunnel_s_trouble_is_told_from_trouble_below_it(tmp_path):
+    """Slow through the overlay of one server and sound beneath: the overlay's; slow both ways: the server's."""
+    ways = {"ways": lambda a, b, m: Way(40) if during(m) and "fra-a-wg" in (a, b) else None}
+    (tunnel,) = found_after(tmp_path, range(160), more=OVERLAYS, **ways).incidents
+    assert (tunnel.cause.kind, tunnel.cause.name) == (CauseKind.OVERLAY, "fra-a-wg")
+    below = tmp_path / "below"
+    below.mkdir()
+    ways = {"ways": lambda a, b, m: Way(40) if during(m) and {"fra-a", "fra-a-wg"} & {a, b} else None}
+    (server,) = found_after(below, range(160), more=OVERLAYS, **ways).incidents
+    assert (server.cause.kind, server.cause.name) == (CauseKind.NODE, "fra-a")
