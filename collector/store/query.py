@@ -122,6 +122,17 @@ def load_steps(
     return period, steps
 
 
+def anything_measured(connection: sqlite3.Connection, period: Period) -> bool:
+    """Whether any window of any path lies in the period: without one, nothing found means nothing. Raises sqlite3.Error."""
+    held = coverage(connection)
+    return any(
+        connection.execute(
+            f"SELECT 1 FROM {span.tier} WHERE start_s >= ? AND start_s < ? LIMIT 1", (span.start_s, span.end_s)
+        ).fetchone()
+        for span in plan(widen(period, held), held)
+    )
+
+
 def measured_paths(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """Every (source, destination) that some series was ever stored for, in order."""
     return connection.execute(
