@@ -29,7 +29,7 @@ from collector.maintenance import Announced
 from collector.period import utc
 from collector.standing import announced_in
 from collector.store.counts import SeriesCounts, series_counts
-from collector.store.query import coverage, series_names
+from collector.store.query import coverage, series_names, snapshot
 from collector.store.schema import DAY_S, HOUR_S, MINUTE_S
 from collector.store.tiers import Coverage, Period, plan, widen, without
 
@@ -61,20 +61,21 @@ def budgets_now(
 
     zone: of the calendar month. Raises sqlite3.Error.
     """
-    held = coverage(connection)
-    starts = _starts(now_s // MINUTE_S * MINUTE_S, zone, held)
-    whole = Period(min(starts.by_window.values()), starts.end_s)
-    announced = announced_in(connection, fleet, whole)
-    pairs = fleet.pairs.keys() if path is None else {path} & fleet.pairs.keys()
-    terms = {pair: fleet.terms(*pair, whole) for pair in pairs}
-    changes = sorted({each.period.start_s for own in terms.values() for each in own[1:]})
-    rings = starts.rings([widen(Period(at, at + MINUTE_S), held).start_s for at in changes])
-    series = {
-        number: (key.source, key.destination, key.probe, key.family)
-        for number, key in series_names(connection, path).items()
-    }
-    only = None if path is None else sorted(series)
-    counted = [(ring, _ring(connection, ring, held, announced, series, only)) for ring in rings]
+    with snapshot(connection):
+        held = coverage(connection)
+        starts = _starts(now_s // MINUTE_S * MINUTE_S, zone, held)
+        whole = Period(min(starts.by_window.values()), starts.end_s)
+        announced = announced_in(connection, fleet, whole)
+        pairs = fleet.pairs.keys() if path is None else {path} & fleet.pairs.keys()
+        terms = {pair: fleet.terms(*pair, whole) for pair in pairs}
+        changes = sorted({each.period.start_s for own in terms.values() for each in own[1:]})
+        rings = starts.rings([widen(Period(at, at + MINUTE_S), held).start_s for at in changes])
+        series = {
+            number: (key.source, key.destination, key.probe, key.family)
+            for number, key in series_names(connection, path).items()
+        }
+        only = None if path is None else sorted(series)
+        counted = [(ring, _ring(connection, ring, held, announced, series, only)) for ring in rings]
     return tuple(
         _path(wanted, interval, terms[wanted[:2]], starts, counted, announced)
         for wanted, interval in sorted(_wanted(fleet, pairs))

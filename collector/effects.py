@@ -13,8 +13,8 @@ import msgspec
 
 from agent.wire.series import ANSWERED, LOST, TimeSource
 from collector.advice.effect import Effect, Figure, Outcome, effects_of, outcome_of
-from collector.advice.hours import HOUR_S
-from collector.advice.likelihood import IGNORED
+from collector.advice.hours import HOUR_S, LEAST_HOURS_BEFORE
+from collector.advice.likelihood import is_set_by_somebody
 from collector.fleet import Fleet
 from collector.maintenance import Announced
 from collector.period import utc
@@ -51,7 +51,10 @@ class ChangedFact(msgspec.Struct, frozen=True):
 
 
 class ChangeEffect(msgspec.Struct, frozen=True):
-    """What `effect --json` prints: one change of one node and what it did, figure by figure."""
+    """What `effect --json` prints: one change of one node and what it did, figure by figure.
+
+    other_changed_nodes: those that changed at the same time, whose paths therefore say nothing.
+    """
 
     node: str
     at: str
@@ -66,27 +69,20 @@ def effect_of_change(
 ) -> ChangeEffect:
     """What happened to the node's paths at that time. Raises sqlite3.Error.
 
-    Another change on the node ends what counts as after (and begins what counts as before); other nodes that changed meanwhile
-    give no control paths.
+    Another change on either end of a path ends what counts as after, and begins what counts as before; a path whose other end
+    changed at the same time says nothing.
     """
     whole = Period(max(0, at_s - BEFORE_SECONDS), min(now_s, at_s + AFTER_SECONDS))
-    changes = [
-        change for change in load_fact_changes(connection, whole) if not IGNORED.fullmatch(change.name)
-    ]
-    own = [change for change in changes if change.node == node]
-    now = [change for change in own if abs(change.time_s - at_s) < ONE_CHANGE_SECONDS]
-    apart = [change.time_s for change in own if change not in now]
-    period = Period(
-        max([whole.start_s, *(-(-time_s // HOUR_S) * HOUR_S for time_s in apart if time_s < at_s)]),
-        min([whole.end_s, *(time_s // HOUR_S * HOUR_S for time_s in apart if time_s > at_s)]),
-    )
-    others = {change.node for change in changes if change.node != node}
-    touched, controls = _paths(measured_paths(connection), node, others)
-    announced = announced_in(connection, fleet, period)
+    changes = [change for change in load_fact_changes(connection, whole) if is_set_by_somebody(change.name)]
+    now = [c for c in changes if c.node == node and abs(c.time_s - at_s) < ONE_CHANGE_SECONDS]
+    others: dict[str, list[int]] = defaultdict(list)
+    for change in changes:
+        if change not in now:
+            others[change.node].append(change.time_s)
+    touched, controls = _paths(measured_paths(connection), node, others, at_s, whole)
+    announced = announced_in(connection, fleet, whole)
     effects = effects_of(
-        _by_figure(connection, announced, period, touched),
-        _by_figure(connection, announced, period, controls),
-        at_s,
+        _by_figure(connection, announced, touched), _by_figure(connection, announced, controls), at_s
     )
     return ChangeEffect(
         node,
@@ -94,7 +90,7 @@ def effect_of_change(
         outcome_of(effects),
         tuple(ChangedFact(change.name, utc(change.time_s), change.before, change.after) for change in now),
         tuple(effects),
-        tuple(sorted(others)),
+        tuple(sorted(name for name, times in others.items() if _near(times, at_s))),
     )
 
 
@@ -103,7 +99,7 @@ def recent_changes(connection: sqlite3.Connection, period: Period) -> list[tuple
     latest: dict[str, int] = {}
     found: list[tuple[str, int]] = []
     for change in load_fact_changes(connection, period):
-        if IGNORED.fullmatch(change.name):
+        if not is_set_by_somebody(change.name):
             continue
         if change.time_s - latest.get(change.node, -ONE_CHANGE_SECONDS) >= ONE_CHANGE_SECONDS:
             found.append((change.node, change.time_s))
@@ -111,25 +107,53 @@ def recent_changes(connection: sqlite3.Connection, period: Period) -> list[tuple
     return found
 
 
+PathSpan = tuple[tuple[str, str], Period]
+"""(source, destination), and the time in which neither end changed but for the change in question."""
+
+
 def _paths(
-    measured: Iterable[tuple[str, str]], node: str, changed: set[str]
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The node's paths, and those of which neither end changed; of many a sample that is always the same."""
-    paths = sorted(
-        (path for path in measured if path[0] != path[1]),
-        key=lambda path: hashlib.sha256(" ".join(path).encode()).digest(),
-    )
-    touched = [path for path in paths if node in path]
-    controls = [path for path in paths if node not in path and not changed & set(path)]
+    measured: Iterable[tuple[str, str]],
+    node: str,
+    changes: Mapping[str, list[int]],
+    at_s: int,
+    whole: Period,
+) -> tuple[list[PathSpan], list[PathSpan]]:
+    """The node's paths, and control paths with time enough before; of many a sample that is always the same.
+
+    changes: node → when it changed, the change in question left out.
+    """
+    touched: list[PathSpan] = []
+    controls: list[PathSpan] = []
+    for path in sorted(measured, key=lambda path: hashlib.sha256(" ".join(path).encode()).digest()):
+        span = _span([time_s for end in path for time_s in changes.get(end, ())], at_s, whole)
+        if path[0] == path[1] or span is None:
+            continue
+        if node in path:
+            touched.append((path, span))
+        elif span.start_s <= at_s - LEAST_HOURS_BEFORE * HOUR_S:
+            controls.append((path, span))
     return touched[:MOST_TOUCHED], controls[:MOST_CONTROLS]
 
 
+def _span(changes_s: list[int], at_s: int, whole: Period) -> Period | None:
+    """Between the last change before and the first after, in whole hours; None with one at the same time."""
+    if _near(changes_s, at_s):
+        return None
+    start_s = max([whole.start_s, *(-(-time_s // HOUR_S) * HOUR_S for time_s in changes_s if time_s < at_s)])
+    end_s = min([whole.end_s, *(time_s // HOUR_S * HOUR_S for time_s in changes_s if time_s > at_s)])
+    return Period(start_s, end_s) if start_s < end_s else None
+
+
+def _near(changes_s: Iterable[int], at_s: int) -> bool:
+    return any(abs(time_s - at_s) < ONE_CHANGE_SECONDS for time_s in changes_s)
+
+
 def _by_figure(
-    connection: sqlite3.Connection, announced: Announced, period: Period, paths: Iterable[tuple[str, str]]
+    connection: sqlite3.Connection, announced: Announced, paths: Iterable[PathSpan]
 ) -> dict[Figure, list[Mapping[int, float]]]:
     found: dict[Figure, list[Mapping[int, float]]] = {figure: [] for figure in Figure}
-    for path in paths:
-        for tracks in (_timed(connection, announced, period, path), _counted(connection, period, path)):
+    for path, span in paths:
+        for tracks in (_timed(connection, announced, span, path), _counted(connection, span, path)):
             for figure, track in tracks.items():
                 if track:
                     found[figure].append(track)

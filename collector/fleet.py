@@ -141,16 +141,17 @@ class Fleet:
         return f"multiplier stated for the {kind} {' and '.join(pair)}"
 
     def terms(self, source: str, destination: str, period: Period) -> tuple[Terms, ...]:
-        """What a path was promised over a period, in order of time: one entry unless a class changed inside it.
+        """What a path was promised over a period, in order of time: one entry unless the promise changed inside it.
 
-        A change counts from the next whole minute. Raises KeyError for an unknown name.
+        A change counts from the next whole minute; a contract renewed on the same terms is none. Raises KeyError for
+        an unknown name.
         """
         changes = (math.ceil(at.timestamp() / MINUTE_S) * MINUTE_S for at in self._contracts.changes)
         starts = [period.start_s, *sorted({at for at in changes if period.start_s < at < period.end_s})]
         found: list[Terms] = []
         for start_s, end_s in itertools.pairwise([*starts, period.end_s]):
             sla = self.sla(source, destination, datetime.fromtimestamp(end_s - 1, UTC))
-            if found and found[-1].sla == sla:
+            if found and _promise(found[-1].sla) == _promise(sla):
                 found[-1] = Terms(sla, Period(found[-1].period.start_s, end_s))
             else:
                 found.append(Terms(sla, Period(start_s, end_s)))
@@ -177,6 +178,11 @@ class Fleet:
         of_nodes = self._overrides.get(("nodes", *sorted((source, destination))))
         sites = sorted((self.nodes[source].site, self.nodes[destination].site))
         return of_nodes or self._overrides.get(("sites", *sites))
+
+
+def _promise(sla: SlaClass | None) -> SlaClass | None:
+    """The class without its name and dates."""
+    return sla and msgspec.structs.replace(sla, name="-", valid_from=None, valid_until=None)
 
 
 def _floor(a: Coordinates | None, b: Coordinates | None, override: Override | None) -> Floor | None:

@@ -17,6 +17,7 @@ from collector.maintenance import Announced, Announcement, of_fleet_file
 from collector.period import utc
 from collector.sla import PathVerdict, judge
 from collector.store.maintenance import announcements_in
+from collector.store.query import snapshot
 from collector.store.tiers import Period
 from collector.store.totals import SeriesTotals
 from collector.versions import by_versions, version_of
@@ -72,17 +73,18 @@ def standing_of_period(
 
     Raises sqlite3.Error.
     """
-    announced = announced_in(connection, fleet, period)
-    figures = figures_of_period(connection, period, announced.cuts, path)
-    period, found = figures.period, figures.totals
-    for series in _expected(fleet, period, path):
-        found.setdefault(series, SeriesTotals())
-    terms = {
-        pair: fleet.terms(*pair, period)
-        for pair in {(series.source, series.destination) for series in found}
-        if fleet.nodes.keys() >= set(pair)
-    }
-    by_period = _figures_by_version(connection, announced, period, terms, path)
+    with snapshot(connection):
+        announced = announced_in(connection, fleet, period)
+        figures = figures_of_period(connection, period, announced.cuts, path)
+        period, found = figures.period, figures.totals
+        for series in _expected(fleet, period, path):
+            found.setdefault(series, SeriesTotals())
+        terms = {
+            pair: fleet.terms(*pair, period)
+            for pair in {(series.source, series.destination) for series in found}
+            if fleet.nodes.keys() >= set(pair)
+        }
+        by_period = _figures_by_version(connection, announced, period, terms, path)
     timed = {
         (s.source, s.destination, s.probe, s.family) for s, totals in found.items() if totals.clean.minutes
     }

@@ -68,6 +68,7 @@ NOW = (
         ),
         thresholds=GOOD_IS_ZERO,
         width=8,
+        link=("Open incidents", "${collector}/incidents"),
     ),
     figure(
         "Findings",
@@ -79,6 +80,7 @@ NOW = (
         ),
         thresholds=((None, GREEN), (1, YELLOW)),
         width=8,
+        link=("Findings", "${collector}/findings"),
     ),
 )
 

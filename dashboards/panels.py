@@ -86,10 +86,11 @@ def figure(
     decimals: int | None = None,
     only_name: bool = False,
     words: Words | None = None,
+    link: tuple[str, str] | None = None,
 ) -> dashboard.Panel:
     """One large number of the moment, or one per series. No data is shown as such.
 
-    only_name: the series' name in the number's place; words: for series of these names.
+    only_name: the series' name in the number's place; words: for series of these names; link: (title, URL).
     """
     panel = (
         stat.Panel()
@@ -109,6 +110,8 @@ def figure(
     )
     if decimals is not None:
         panel.decimals(decimals)
+    if link is not None:
+        panel.data_links([link_of(*link)])
     for name, shown in (words or {}).items():
         panel.override_by_name(name, _named(*shown))
     return panel.build()

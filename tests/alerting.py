@@ -62,13 +62,18 @@ class Webhook:
 
 
 class Alertmanager:
-    """The shipped routes and inhibitions; receivers are the webhook's, and its waits are a second."""
+    """The shipped routes and inhibitions; receivers are the webhook's, and its waits are a second.
 
-    def __init__(self, folder, port, webhook, prefix=()):
+    hours: an Alertmanager time interval in place of the shipped business hours.
+    """
+
+    def __init__(self, folder, port, webhook, prefix=(), hours=None):
         self.url = f"http://127.0.0.1:{port}"
         document = yaml.safe_load((SHIPPED / "alertmanager.yml").read_text())
         document["global"] = {"resolve_timeout": "5m"}
         document["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+        if hours is not None:
+            document["time_intervals"][0]["time_intervals"] = [hours]
         document["receivers"] = [
             {"name": name, "webhook_configs": [{"url": f"{webhook.url}/{name}"}]}
             for name in (receiver["name"] for receiver in document["receivers"])

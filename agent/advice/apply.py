@@ -43,7 +43,7 @@ def sysctl_file(advice: Advice) -> str:
         lines += [f"# {_one_line(note.en)}" for note in finding.notes]
         mark = "" if in_force(finding) else "#"
         for step in steps:
-            lines.append(f"# was: {step.was if step.was is not None else 'not known'}")
+            lines.append(f"# was: {'not known' if step.was is None else _one_line(step.was)}")
             lines.append(f"{mark}{step.key} = {step.value}")
     return "\n".join(lines) + "\n"
 

@@ -19,7 +19,7 @@ class WebServer:
         self._guard = guard
         self._runner: web.AppRunner | None = None
         self._sockets: list[socket.socket] = []
-        self._sites: list[web.SockSite] = []
+        self._sites: list[tuple[web.SockSite, socket.socket]] = []
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -45,15 +45,23 @@ class WebServer:
         problem = self._guard.reload()
         if self._guard.context is not context and self._runner is not None:
             before, self._sites = self._sites, await self._open_sites(self._runner)
-            for site in before:
+            for _, own in before:
+                # asyncio's own server loses a connection that it has accepted and not yet made a transport of when it
+                # is closed: it accepts no more, and has a turn of the loop to finish (uvloop does neither)
+                asyncio.get_running_loop().remove_reader(own)
+            await asyncio.sleep(0)
+            for site, _ in before:
                 await site.stop()  # connections that are there already live on
         return problem
 
-    async def _open_sites(self, runner: web.AppRunner) -> list[web.SockSite]:
+    async def _open_sites(self, runner: web.AppRunner) -> list[tuple[web.SockSite, socket.socket]]:
         """Each site has a descriptor of its own: the socket listens on while one site follows another."""
-        sites = [web.SockSite(runner, each.dup(), ssl_context=self._guard.context) for each in self._sockets]
-        for site in sites:
+        sites = []
+        for each in self._sockets:
+            own = each.dup()
+            site = web.SockSite(runner, own, ssl_context=self._guard.context)
             await site.start()
+            sites.append((site, own))
         return sites
 
     async def close(self) -> None:

@@ -128,7 +128,7 @@ def _way_findings(fleet: Fleet, evidence: Mapping[str, Evidence]) -> list[Findin
             and set(pair) <= fleet.nodes.keys()
         }
     )
-    found = relay_findings(relays(matrix), _prices(fleet))
+    found = relay_findings(relays(matrix), _prices(fleet), _addresses(fleet))
     stars = [group for group in fleet.document.groups if group.shape == "star"]
     for star in stars:
         spokes = [node for node in star.nodes or tuple(fleet.nodes) if node in matrix.nodes]
@@ -149,6 +149,10 @@ def _prices(fleet: Fleet) -> dict[str, str]:
         for name, node in fleet.nodes.items()
         if (provider := fleet.providers[node.provider]).price_per_gigabyte is not None
     }
+
+
+def _addresses(fleet: Fleet) -> dict[str, str]:
+    return {name: node.ipv4 or f"[{node.ipv6}]" for name, node in fleet.nodes.items()}
 
 
 def paths_of(evidence: Iterable[Evidence]) -> dict[tuple[str, str], PathEvidence]:

@@ -1,5 +1,6 @@
 """Relays, hubs, drift and effects as findings beside those of one host's rules. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,17 +34,27 @@ MOST_SHOWN = 5
 LIKELY_SCORE = 0.3
 """Below, a difference is listed by `advise --compare` only."""
 PROVEN_SCORE = 0.6
+PLAIN_KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
+PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.-]+( [A-Za-z0-9_.-]+)*")
+"""What may stand in a script or a playbook: values of facts come from the node, and the operator runs the files."""
 
 
-def relay_findings(relays: Iterable[Relay], prices: Mapping[str, str]) -> list[Finding]:
-    """One for each source, with its best relays. prices: node → what its provider takes for a gigabyte, where stated."""
+def relay_findings(
+    relays: Iterable[Relay], prices: Mapping[str, str], addresses: Mapping[str, str]
+) -> list[Finding]:
+    """One for each source, with its best relays.
+
+    prices: node → what its provider takes for a gigabyte, where stated. addresses: node → as a URL would have it.
+    """
     by_source: dict[str, list[Relay]] = {}
     for relay in relays:
         by_source.setdefault(relay.source, []).append(relay)
-    return [_relay_finding(source, found, prices) for source, found in sorted(by_source.items())]
+    return [_relay_finding(source, found, prices, addresses) for source, found in sorted(by_source.items())]
 
 
-def _relay_finding(source: str, found: Sequence[Relay], prices: Mapping[str, str]) -> Finding:
+def _relay_finding(
+    source: str, found: Sequence[Relay], prices: Mapping[str, str], addresses: Mapping[str, str]
+) -> Finding:
     best = found[0]
     price = prices.get(best.via)
     figures = {
@@ -70,7 +81,7 @@ def _relay_finding(source: str, found: Sequence[Relay], prices: Mapping[str, str
         ),
         Stanza(
             f"nginx.conf on {best.via}",
-            f"stream {{\n  server {{\n    listen 443;\n    proxy_pass {best.destination}:443;\n  }}\n}}",
+            f"stream {{\n  server {{\n    listen 443;\n    proxy_pass {addresses.get(best.destination, best.destination)}:443;\n  }}\n}}",
         ),
     )
     return worded(
@@ -193,8 +204,10 @@ def effect_finding(
 
 
 def _undo(name: str, before: Any, after: Any) -> Step:
-    if name.startswith("sysctl."):
-        return Sysctl(name.removeprefix("sysctl."), _sysctl_text(before), _sysctl_text(after))
+    """A parameter with plain values as a step that files can hold; all else, also what a stranger made up, in words."""
+    key, wanted, present = name.removeprefix("sysctl."), _sysctl_text(before), _sysctl_text(after)
+    if key != name and PLAIN_KEY.fullmatch(key) and PLAIN_VALUE.fullmatch(wanted):
+        return Sysctl(key, wanted, present if PLAIN_VALUE.fullmatch(present) else None)
     return Request(f"Set {name} back from {after} to {before}.", f"将 {name} 由 {after} 恢复为 {before}。")
 
 

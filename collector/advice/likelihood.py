@@ -139,6 +139,14 @@ IGNORED = re.compile(
 What a file sets (sysctl_file) shows in the value in force; a device's state of the moment is no configuration.
 """
 
+PASSING = re.compile(r"clock\.synchronised|interfaces\.pod_link_mtus|memory\.total_bytes")
+"""Facts that come and go, or differ after each boot, without anybody's doing: no change whose effect is asked for."""
+
+
+def is_set_by_somebody(fact: str) -> bool:
+    """Whether another value of this fact is a change that may have helped or harmed."""
+    return not (IGNORED.fullmatch(fact) or PASSING.fullmatch(fact))
+
 
 @cache
 def likelihood(fact: str) -> Likelihood:

@@ -17,6 +17,7 @@ from collector.incidents.record import Found, found_in_period
 from collector.incidents.steps import Step, steps_of_period
 from collector.incidents.words import also_words, cause_words, in_a_line, step_in_a_line
 from collector.period import parse_period, utc
+from collector.store.query import anything_measured
 from collector.store.schema import StoreError, open_reader
 from collector.text_table import aligned
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="one JSON object: incidents, excused, steps; with --id the incident",
+        help="one JSON object: incidents, excused, steps, measured; with --id the incident",
     )
     add_config_argument(parser)
 
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         connection = open_reader(Path(config.store.path))
         found = found_in_period(connection, fleet, period)
         steps = [] if arguments.id else steps_of_period(connection, fleet, period)
+        measured = anything_measured(connection, period)
         connection.close()
     except (StoreError, sqlite3.Error) as error:
         raise CommandError(str(error)) from error
@@ -62,15 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(incident).decode() if arguments.json else _at_length(incident))
     elif arguments.json:
         lists = {name: [line_of(each) for each in getattr(found, name)] for name in ("incidents", "excused")}
-        print(msgspec.json.encode({**lists, "steps": steps}).decode())
+        print(msgspec.json.encode({**lists, "steps": steps, "measured": measured}).decode())
     else:
-        print(f"{utc(period.start_s)} to {utc(period.end_s)}: {_for_people(found, steps)}")
+        print(f"{utc(period.start_s)} to {utc(period.end_s)}: {_for_people(found, steps, measured=measured)}")
     return 0
 
 
-def _for_people(found: Found, steps: Sequence[Step]) -> str:
+def _for_people(found: Found, steps: Sequence[Step], *, measured: bool) -> str:
     if not found.incidents and not found.excused and not steps:
-        return "no incident"
+        return "no incident" if measured else "nothing was measured in that time"
     header = ("id", "start", "end", "cause and extent")
     rows = [(each.id, *_times(each), in_a_line(each) + _times_again(each)) for each in found.incidents]
     said = f"{len(rows)} incident{'s' if len(rows) != 1 else ''}"

@@ -25,7 +25,7 @@ NO_LOW, NO_HIGH = 2**62, -1
 
 _ANSWERED = " + ".join(sorted(ANSWERED))
 _LOST = " + ".join(sorted(LOST))
-_OF_A_MINUTE = {
+OF_A_MINUTE = {
     "minutes": "1",
     "measured": f"{_ANSWERED} + {_LOST} > 0",
     "available": f"{_ANSWERED} > 0",
@@ -42,7 +42,7 @@ _OF_A_MINUTE = {
 
 def merge_columns(tier: str) -> str:
     """The SELECT list of that tier that merge_rows understands."""
-    added = [_OF_A_MINUTE.get(column, column) if tier == "minute" else column for column in ADDED]
+    added = [OF_A_MINUTE.get(column, column) if tier == "minute" else column for column in ADDED]
     lows = [f"ifnull({column}, {NO_LOW})" for column in LOWS]
     highs = [f"ifnull({column}, {NO_HIGH})" for column in HIGHS]
     return ", ".join(

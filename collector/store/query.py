@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from agent.wire.series import Family, SeriesKey, TimeSource
@@ -27,6 +28,19 @@ def coverage(connection: sqlite3.Connection) -> Coverage:
     return Coverage(horizons, frozenset(pending["hour"]), frozenset(pending["day"]))
 
 
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Every question inside sees one state of the store, the notes of what is merged too. One within another is part of it."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
 def load(
     connection: sqlite3.Connection,
     period: Period,
@@ -37,8 +51,7 @@ def load(
 
     path: only the series of this (source, destination).
     """
-    connection.execute("BEGIN")  # one snapshot for the notes of what is merged and for the rows
-    try:
+    with snapshot(connection):
         held = coverage(connection)
         period = widen(period, held)
         names = series_names(connection, path)
@@ -46,8 +59,6 @@ def load(
             _rows_without_cuts(connection, period, held, names, cuts_of, scan=path is None),
             lambda _, series, spoiled: series * 2 + spoiled,
         )
-    finally:
-        connection.execute("COMMIT")
     found: dict[SeriesKey, SeriesTotals] = {}
     for group, totals in totals_by_group(merged):
         here = found.setdefault(names[group // 2], SeriesTotals())
@@ -89,8 +100,7 @@ def load_steps(
 
     cuts: what of it is left out. The period is widened to whole steps; a step shorter than the rows that are left shows at the row's start.
     """
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         held = coverage(connection)
         period = widen(Period(period.start_s // step_s * step_s, -(-period.end_s // step_s) * step_s), held)
         names = series_names(connection, (source, destination))
@@ -101,8 +111,6 @@ def load_steps(
 
         spans = [span for part in without(period, cuts, held) for span in plan_steps(part, held, step_s)]
         merged = merge_rows(_rows(connection, spans, sorted(names)), group_of)
-    finally:
-        connection.execute("COMMIT")
     steps: dict[SeriesKey, dict[int, SeriesTotals]] = {name: {} for name in names.values()}
     for group, totals in totals_by_group(merged):
         step, series = divmod(group // 2, MOST_SERIES)
@@ -112,6 +120,17 @@ def load_steps(
         else:
             here.clean = totals
     return period, steps
+
+
+def anything_measured(connection: sqlite3.Connection, period: Period) -> bool:
+    """Whether any window of any path lies in the period: without one, nothing found means nothing. Raises sqlite3.Error."""
+    held = coverage(connection)
+    return any(
+        connection.execute(
+            f"SELECT 1 FROM {span.tier} WHERE start_s >= ? AND start_s < ? LIMIT 1", (span.start_s, span.end_s)
+        ).fetchone()
+        for span in plan(widen(period, held), held)
+    )
 
 
 def measured_paths(connection: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ def images(tmp_path_factory, packages):
     context = tmp_path_factory.mktemp("context")
     shutil.copytree(ROOT / "deploy/container", context / "deploy/container")
     shutil.copytree(packages, context / "run/packages")
+    shutil.copy(ROOT / ".dockerignore", context)
     made = Images(tmp_path_factory.mktemp("images"))
     made.take_root(root, BASE)
     try:

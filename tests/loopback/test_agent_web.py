@@ -5,6 +5,7 @@ import base64
 import contextlib
 import logging
 import ssl
+from collections import Counter
 
 import aiohttp
 import bcrypt
@@ -188,6 +189,45 @@ async def test_a_new_certificate_is_taken_up_and_no_connection_lost(tmp_path):
         writer.close()
         assert not guard.has_changed()
         assert (await get(session, server, context=site.trusting()))[0] == 200
+
+
+async def test_no_request_is_lost_while_certificates_change(tmp_path):
+    """New connections all the time, from several clients, and forty changes meanwhile: every one is answered."""
+    site = Site(tmp_path).write()
+    ended, over = Counter(), asyncio.Event()
+
+    async def client(server, context):
+        while not over.is_set():
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+                ended[(await get(session, server, context=context))[0]] += 1
+
+    async with served(site.guard()) as (server, _), asyncio.timeout(30):
+        clients = [asyncio.create_task(client(server, site.trusting())) for _ in range(4)]
+        for _ in range(40):
+            await asyncio.sleep(0.02)
+            site.issue()
+            assert await server.reload() is None
+        over.set()
+        await asyncio.gather(*clients)
+    assert ended.keys() == {200}
+
+
+async def test_a_change_is_noticed_without_being_told(tmp_path, monkeypatch):
+    """A running server looks at its files by itself: a renewed certificate and a new password count soon after."""
+    monkeypatch.setattr("agent.web.server.CHECK_SECONDS", 0.02)
+    site = Site(tmp_path).write()
+    async with served(site.guard()) as (server, session):
+        watching = asyncio.create_task(server.run())
+        before = await serial_of(server, site)
+        site.issue()
+        async with asyncio.timeout(10):
+            while await serial_of(server, site) == before:
+                await asyncio.sleep(0.02)
+        site.write("", USERS)
+        async with asyncio.timeout(10):
+            while (await get(session, server, context=site.trusting()))[0] != 401:
+                await asyncio.sleep(0.02)
+        watching.cancel()
 
 
 async def test_a_wrong_change_is_refused_and_said_and_a_right_one_taken(tmp_path, caplog):

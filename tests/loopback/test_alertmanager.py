@@ -149,3 +149,41 @@ def test_one_cause_is_one_page(tmp_path, pages, alerts):
             time.sleep(0.1)
         time.sleep(1.5)  # a page too many would come with the next flush of its group
         assert sorted(webhook.of("pager")) == [("firing", page) for page in pages]
+
+
+@pytest.mark.parametrize(
+    ("hours", "chat"), [({}, [("firing", ["LightfloorClockBad"])]), ({"years": ["2020"]}, [])]
+)
+def test_a_warning_waits_for_business_hours(tmp_path, hours, chat):
+    """Outside its time interval a warning notifies nobody; a critical alert does at any time."""
+    with Webhook() as webhook, Alertmanager(tmp_path, free_port(), webhook, hours=hours) as alertmanager:
+        alertmanager.post(
+            [alert("LightfloorClockBad", "warning", node="a"), alert("LightfloorWindowsLost", node="a")]
+        )
+        webhook.wait_for("pager", "firing")
+        time.sleep(1.5)
+        assert webhook.of("chat") == chat
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (alert("LightfloorNodeSilent", node="a"), alert("LightfloorPathsSilent", "warning", node="a")),
+        (alert("LightfloorCollectorDown"), alert("LightfloorSpoolGrows", "warning", node="a")),
+        (alert("LightfloorRetransmits", node="a"), alert("LightfloorPeerRetransmits", "warning", **PATH)),
+        (alert("LightfloorSlaBurn", **PATH, burn="1h"), alert("LightfloorP99OverLimit", "warning", **PATH)),
+        (alert("LightfloorMtuBlackHole", **PATH), alert("LightfloorMtuShrank", "warning", **PATH)),
+    ],
+    ids=lambda each: each["labels"]["alertname"],
+)
+def test_a_cause_holds_back_the_warning_that_follows(tmp_path, first, then):
+    """With its cause firing a warning reaches neither the chat nor a provider's desk; without it, it does."""
+    with Webhook() as webhook, Alertmanager(tmp_path, free_port(), webhook, hours={}) as alertmanager:
+        elsewhere = {"labels": then["labels"] | {"node": "elsewhere", "provider": "another"}}
+        held = [] if "node" not in first["labels"] else [elsewhere]
+        alertmanager.post([first, then, *held])
+        webhook.wait_for("pager", "firing")
+        time.sleep(1.5)
+        told = [each["labels"] for _, body in webhook.notifications for each in body["alerts"]]
+        assert then["labels"] not in told
+        assert all(each["labels"] in told for each in held)

@@ -172,6 +172,9 @@ async def test_budgets_are_asked_for_by_path_and_time_zone(tmp_path):
         assert [burn["burning"] for burn in row["burns"]] == [True] * 4
         everything = json.loads((await client.get("/v1/budget"))[1])
         assert [r["state"] for r in everything].count("silent") == 4
+        page = (await client.get("/path/ams/nyc"))[1]
+        assert page.count("<td>burns</td>") == 4
+        assert "Burning budgets:" in (await client.get("/"))[1]
         for query, words in (("tz=Moon", "no time zone"), ("source=ams", "given together")):
             status, text, _ = await client.get(f"/v1/budget?{query}")
             assert (status, words in json.loads(text)["detail"]) == (400, True)

@@ -91,3 +91,11 @@ def test_people_read_a_line_for_each_and_a_page_for_one(home):
     whole = command(home, "--id", name).stdout
     assert "over the limit" in whole
     assert "nyc-b" in whole
+
+
+def test_no_data_is_not_no_incident(home):
+    """A time in which nothing was measured is told from one in which nothing went wrong."""
+    empty = ("--since", "2020-01-01", "--until", "2020-01-02")
+    assert "nothing was measured in that time" in command(home, *empty).stdout
+    assert json.loads(command(home, *empty, "--json").stdout)["measured"] is False
+    assert json.loads(command(home, "--json").stdout)["measured"] is True

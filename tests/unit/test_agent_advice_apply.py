@@ -4,7 +4,7 @@ import pytest
 
 from agent.advice.advise import advise
 from agent.advice.apply import PLAYBOOK_NAME, SCRIPT_NAME, SYSCTL_NAME, files_to_apply
-from hosts import host, path
+from hosts import MS, host, path
 
 S = "sysctl.net.ipv4."
 HOLE = path(path_mtu_bytes=1400, black_hole=True, icmp_seen=False)
@@ -40,3 +40,20 @@ def test_withheld_changes_are_comments_only(tmp_path):
             line for line in (folder / name).read_text().splitlines() if not line.lstrip().startswith("#")
         ]
         assert not any("tcp_sack = 1" in line and "content:" not in line for line in changing)
+
+
+def test_a_value_in_force_that_a_node_made_up_stays_in_its_comment():
+    """A newline in what was there before opens no line of its own in the file for sysctl."""
+    lossy = path(
+        "SIN",
+        p50_ns=160 * MS,
+        min_ns=155 * MS,
+        p99_ns=170 * MS,
+        segments_retransmitted=1_000,
+        lost=60,
+        answered=3_540,
+    )
+    facts = {"sysctl.net.core.default_qdisc": "pfifo\nkernel.panic = 1"}
+    text = files_to_apply(advise(host(facts, paths=[lossy])))["90-lightfloor.conf"]
+    assert "kernel.panic" in text
+    assert not [line for line in text.splitlines() if line.startswith("kernel.panic")]

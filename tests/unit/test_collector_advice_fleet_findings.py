@@ -2,6 +2,8 @@
 
 import pytest
 
+from agent.advice.advise import Advice
+from agent.advice.apply import files_to_apply
 from agent.advice.finding import LANGUAGES, Request, Severity, Sysctl
 from collector.advice.drift import Member, compare
 from collector.advice.effect import Effect, Figure, Outcome
@@ -24,12 +26,13 @@ def test_a_source_has_one_finding_with_its_best_relay_and_what_that_costs():
         Relay("sao", "mia", name, direct, (0.06, 0.07), 0.0005)
         for name, direct in (("sin", 0.25), ("tyo", 0.2))
     )
-    (found,) = relay_findings([best, other], {"mia": "0.09 USD/GB"})
+    (found,) = relay_findings([best, other], {"mia": "0.09 USD/GB"}, {"sin": "192.0.2.7"})
     assert (found.id, found.node, found.severity) == ("relay", "sao", Severity.INFO)
     assert found.subjects == ("sin", "tyo")
     assert "0.09 USD/GB" in found.words["en"].risk
     assert "0.5 ms of forwarding" in found.words["en"].what
     assert len(found.evidence) == 2
+    assert "proxy_pass 192.0.2.7:443" in found.as_json()["change"]
 
 
 def test_a_hub_is_named_only_where_it_beats_the_present_one_by_enough():
@@ -81,6 +84,27 @@ def test_harm_is_undone_parameter_by_parameter():
     assert isinstance(found.steps[1], Request)
     assert "p50_seconds +20%" in found.words["en"].title
     assert all(found.as_json(language)["undo"] for language in LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("sysctl.net.ipv4.tcp_congestion_control", "{{ lookup('pipe', 'id') }}"),
+        ("sysctl.net.ipv4.tcp_congestion_control", "bbr\nkernel.panic = 1"),
+        ("sysctl.net.ipv4.tcp_congestion_control", "$(id)"),
+        ("sysctl.net.ipv4.tcp_congestion_control", {"a": 1}),
+        ("sysctl.[x]", "1"),
+    ],
+)
+def test_what_a_stranger_made_up_never_becomes_a_step_of_files(name, before):
+    """A node that lies about its facts does not get its words into a script or a playbook that the operator runs."""
+    found = effect_finding(
+        "nyc", "2026-11-01T00:00:00Z", Outcome.HARMED, [(name, before, "x")], [judged(Outcome.HARMED, 0.2)]
+    )
+    assert [type(step) for step in found.steps] == [Request]
+    for text in files_to_apply(Advice("nyc", (found,), ())).values():
+        shown = [line for line in text.splitlines() if "lookup" in line or "panic" in line or "$(id)" in line]
+        assert all(line.lstrip().startswith("#") for line in shown)
 
 
 @pytest.mark.parametrize(("outcome", "change"), [(Outcome.HELPED, -0.2), (Outcome.NO_EFFECT, 0.001)])

@@ -1,11 +1,14 @@
 """Relays and hubs from a measured matrix."""
 
+import csv
 import itertools
+import math
 import random
 
 import pytest
 
 from collector.advice.relay import FORWARDING_SECONDS, hubs, matrix_of, relays
+from tests.corpus import corpus_file
 
 
 def both_ways(times):
@@ -96,3 +99,21 @@ def test_the_slower_direction_counts_and_only_the_spokes_asked_for():
     assert hub.worst_seconds == pytest.approx(0.2)
     with pytest.raises(KeyError):
         hubs(matrix, ["nobody"])
+
+
+@pytest.mark.corpus
+def test_relays_of_the_real_world():
+    """203 real servers: as an independent count of the same data said, about one path in seven is beaten by a fifth."""
+    times = {}
+    with corpus_file("1-rtt/wonderproxy_pings_shared.csv").open() as file:
+        for row in csv.DictReader(file):
+            pair = row["source"], row["destination"]
+            if pair[0] != pair[1] and row["avg"]:
+                times[pair] = min(times.get(pair, math.inf), float(row["avg"]) / 1e3)
+    matrix = matrix_of(times)
+    found = relays(matrix, 0.0)
+    assert len(matrix.nodes) == 203
+    assert sum(relay.gain_ratio > 0.2 for relay in found) / len(times) == pytest.approx(0.136, abs=0.01)
+    best = hubs(matrix)[0]
+    assert best.unmeasured == ()
+    assert best.worst_seconds < 0.3

@@ -13,6 +13,7 @@ from collector.report import pages
 from collector.report.document import EmptyReportError, report_of
 from collector.report.folder import NotGenuineError, files_of, verify
 from collector.report.month import parse_month
+from collector.report.tables import tables_of
 from collector.report.words import FONTS, TEXTS, VERDICTS
 from collector.store.schema import open_reader
 from tests.histories import DAY_S, fleet_text, write_history
@@ -138,6 +139,30 @@ def test_what_does_not_count_is_listed_with_reason_and_length(report):
     quiet = path(report, "fra-1", "nyc-1")
     assert quiet.row.minutes == 31 * 24 - 2
     assert sum(day.judged for day in quiet.days) == quiet.budget.judged == quiet.row.samples
+
+
+def test_a_change_of_contract_is_told_version_by_version(home):
+    """Page and CSV list each version with its own time, limit and verdict; the budget is what both allow."""
+    stricter = 'name = "gold"\nloss_ratio_max = 0.05\n'
+    change = "2025-10-20T00:00:00Z"
+    text = TEXT.replace(
+        stricter,
+        f'{stricter}valid_until = {change}\n[[classes]]\nname = "gold"\nobjective = 0.9\nvalid_from = {change}\n',
+    )
+    connection = open_reader(home / "store.db")
+    report = report_of(connection, parse_fleet(text, "fleet.toml"), "alpha", OCTOBER, OCTOBER.period.end_s)
+    connection.close()
+    slow = path(report, "fra-1", "sin-1")
+    assert [(v.period_start[:10], v.verdict.value) for v in slow.row.versions] == [
+        ("2025-10-01", "FAIL"),
+        ("2025-10-20", "UNACHIEVABLE"),
+    ]
+    first, second = (v.proof.samples for v in slow.row.versions)
+    assert slow.budget.allowed == pytest.approx(0.01 * first + 0.1 * second)
+    listed = tables_of(report)["contract_versions.csv"].decode().splitlines()
+    assert len(listed) == 1 + 2 * sum(bool(p.row.versions) for p in report.paths)
+    for language, title in (("en", "Changes of contract"), ("zh", "合同变更")):
+        assert title in pages.html(report, language)
 
 
 def test_the_week_is_the_local_one(home, report):

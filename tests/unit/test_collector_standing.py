@@ -172,6 +172,26 @@ def test_a_contract_change_is_judged_version_by_version(standing):
     assert (row.verdict, row.samples, row.over_limit) == (Verdict.PASS, 720, 0)
 
 
+@pytest.mark.parametrize("merge", [True, False])
+def test_an_agent_that_hears_late_of_a_change_costs_no_exactness(standing, merge):
+    """The first minutes of the new version were compared with the old limit: the others are counted one by one, with
+    their clustering; those few stand in the percentiles only.
+    """
+    windows = changing(10, 6.5)
+    slow = [window(start_s=w.start_s, values_ns=[8 * MS] * 2, limit_ns=w.limit_ns) for w in windows[40:43]]
+    late = window(start_s=DAY + 1800, values_ns=[round(6.5 * MS)] * 12, limit_ns=round(OLD_MS * MS))
+    found = standing([*windows[:30], late, *windows[31:], *slow], VERSIONS.format(allowance=0), merge=merge)
+    first, second = one(found).versions
+    assert (first.samples, first.proof.samples, first.proof.exact) == (360, 360, True)
+    assert (second.samples, second.proof.samples, second.over_limit, second.proof.exact) == (
+        366,
+        354,
+        6,
+        True,
+    )
+    assert second.proof.design_effect > 1.5
+
+
 @pytest.mark.parametrize(("times", "breached"), [((16, 6.5), 0), ((10, 9), 1)])
 def test_a_breach_of_either_version_is_a_breach_and_the_row_says_of_which(standing, times, breached):
     """The worst version's verdict stands, with its time in the reason."""
@@ -206,6 +226,13 @@ def test_counts_of_another_limit_are_not_taken_for_this_one(standing):
     """The file was changed without dates: the agent's counts are of the old limit, so the histogram answers."""
     row = one(standing(changing(10, 10, (9, 9)), VERSIONS.format(allowance=0)))
     assert [(v.over_limit, v.proof.exact) for v in row.versions] == [(0, False), (360, False)]
+
+
+def test_a_contract_renewed_on_the_same_terms_is_no_change(standing):
+    """All its samples prove together what they promise together."""
+    renewed = VERSIONS.replace("multiplier = 4.0", "multiplier = 2.0")
+    row = one(standing(changing(6.5, 6.5, (NEW_MS, NEW_MS)), renewed.format(allowance=0)))
+    assert (row.versions, row.verdict, row.proof.samples) == ((), Verdict.PASS, 720)
 
 
 def test_between_two_versions_the_general_class_judges(standing):

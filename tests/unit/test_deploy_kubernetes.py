@@ -43,12 +43,12 @@ def test_what_a_workload_names_is_there(workload):
     mounted = {mount["name"] for each in containers(workload) for mount in each["volumeMounts"]}
     assert mounted == volumes
     file = next(file for file in FILES if f"kind: {workload['kind']}" in file.read_text())
-    head = file.read_text().partition("apiVersion")[0]
+    head = re.sub(r"[#:,]", " ", file.read_text().partition("apiVersion")[0])
     for volume in template["spec"]["volumes"]:
         if "configMap" in volume and ("ConfigMap", volume["configMap"]["name"]) not in BY_NAME:
-            assert volume["configMap"]["name"] in head
+            assert volume["configMap"]["name"] in head.split()
         if "secret" in volume:
-            assert volume["secret"]["secretName"] in head
+            assert volume["secret"]["secretName"] in head.split()
     for container in template["spec"]["containers"]:
         ports = {port["name"] for port in container["ports"]}
         for probe in ("livenessProbe", "readinessProbe"):
@@ -71,7 +71,7 @@ def test_the_service_leads_to_the_collector_by_the_name_that_agents_use():
 
 
 def test_the_configurations_are_taken_by_the_programs(tmp_path):
-    """Each ConfigMap's text is a configuration without errors, with the paths that the containers mount."""
+    """Each ConfigMap's text is a configuration without errors, with the paths that the containers mount, and their ports."""
     for (kind, _), document in BY_NAME.items():
         for name, text in document["data"].items() if kind == "ConfigMap" else ():
             head = 'node = "fsn-1"\n' if name == "agent.toml" else ""
@@ -90,6 +90,14 @@ def test_the_configurations_are_taken_by_the_programs(tmp_path):
     ]
     assert {str(Path(path).parent) for path in paths} <= targets
     assert agent.state_directory in targets
+    ports = {
+        str(port["containerPort"])
+        for each in WORKLOADS
+        for c in pod(each)["containers"]
+        for port in c["ports"]
+    }
+    listening = (agent.exporter.listen_address, agent.responder.listen_address, f":{collector.server.port}")
+    assert {address.rpartition(":")[2] for address in listening} == ports
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda w: w["kind"])
