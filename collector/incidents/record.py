@@ -84,6 +84,23 @@ def stored_in_period(connection: sqlite3.Connection, period: Period) -> Found:
     return _as_found(_stored(connection, period).values(), period)
 
 
+def incidents_of_path(
+    connection: sqlite3.Connection, period: Period, source: str, destination: str
+) -> list[Incident]:
+    """The stored incidents of the period that broke this path, or whose cause would and that broke more than they list."""
+    covering = {
+        row.id
+        for row in incident_rows(connection, period)
+        if [source, destination] in msgspec.json.decode(row.pairs)
+    }
+    return [
+        each
+        for each in stored_in_period(connection, period).incidents
+        if each.concerns(source, destination)
+        or (each.broken_paths > len(each.paths) and covering & {each.id, *(o.id for o in each.occurrences)})
+    ]
+
+
 def _stored(connection: sqlite3.Connection, period: Period) -> dict[str, Incident]:
     """Those of the period, and before it those that it may repeat."""
     lookback = Period(max(0, period.start_s - RECURRENCE_S), period.end_s)

@@ -3,7 +3,14 @@
 import pytest
 
 from collector.fleet import parse_fleet
-from collector.incidents.record import found_in_period, judge_pending, save, stored_in_period
+from collector.incidents import building
+from collector.incidents.record import (
+    found_in_period,
+    incidents_of_path,
+    judge_pending,
+    save,
+    stored_in_period,
+)
 from collector.incidents.watch import Watch
 from collector.store.incidents import pending_blocks
 from collector.store.schema import open_reader, open_writer
@@ -136,3 +143,17 @@ def test_nothing_is_kept_of_a_healthy_day(tmp_path, seed):
     write_minutes(tmp_path / "store.db", FLEET, START, range(360), seed=seed)
     Server(tmp_path / "store.db").work(most=20)
     assert stored(tmp_path / "store.db") == ()
+
+
+def test_a_path_knows_its_incidents_also_beyond_those_listed(tmp_path, monkeypatch):
+    """An incident lists its worst paths; the others that its cause broke are marked as well, sound ones are not."""
+    monkeypatch.setattr(building, "MOST_PATHS", 3)
+    path = tmp_path / "store.db"
+    write_minutes(path, FLEET, START, range(120), ways=slow(60, 110))
+    Server(path).work()
+    connection = open_reader(path)
+    marked = {pair: len(incidents_of_path(connection, DAY, *pair)) for pair in FLEET.pairs}
+    connection.close()
+    assert {pair for pair, count in marked.items() if count} == {
+        pair for pair in FLEET.pairs if "sin-b" in pair
+    }
