@@ -9,8 +9,9 @@ from aiohttp import web
 from collector import chart
 from collector.incidents.incident import Incident
 from collector.incidents.listing import line_of
-from collector.incidents.record import stored_in_period
+from collector.incidents.record import Found, stored_in_period
 from collector.incidents.words import also_words, cause_words, magnitude_words
+from collector.live import LiveFleet
 from collector.period import utc
 from collector.questions import Questions
 from collector.store.tiers import Period
@@ -28,10 +29,12 @@ class IncidentPages:
     def __init__(
         self,
         questions: Questions,
+        fleet: LiveFleet,
         page: Callable[..., Awaitable[web.Response]],
         period_of: Callable[[web.Request], tuple[Period, str | None]],
     ) -> None:
         self._questions = questions
+        self._fleet = fleet
         self._page = page
         self._period_of = period_of
 
@@ -45,7 +48,7 @@ class IncidentPages:
             period, chosen = self._period_of(request)
         except ValueError as error:
             return await self._page("wrong.html.jinja", status=400, problem=str(error))
-        found = await self._questions.ask(lambda connection: stored_in_period(connection, period))
+        found = await self._found(period)
         return await self._page(
             "incidents.html.jinja",
             period=period,
@@ -58,7 +61,7 @@ class IncidentPages:
     async def get_incident(self, request: web.Request) -> web.Response:
         """By its id, or that of one of its occurrences."""
         name = request.match_info["name"]
-        found = await self._questions.ask(lambda connection: stored_in_period(connection, EVER))
+        found = await self._found(EVER)
         incident = found.named(name)
         if incident is None:
             return await self._page("wrong.html.jinja", status=404, problem=f"no incident is called {name}")
@@ -70,6 +73,10 @@ class IncidentPages:
             also=also_words(incident.cause),
             magnitude=magnitude_words(incident),
         )
+
+    async def _found(self, period: Period) -> Found:
+        fleet = self._fleet.current
+        return await self._questions.ask(lambda connection: stored_in_period(connection, fleet, period))
 
 
 def marks_of(incidents: Iterable[Incident], path: PathTimeline) -> tuple[chart.Bar, ...]:

@@ -93,7 +93,7 @@ class Pages:
             web.get("/", self.get_mesh),
             web.get("/path/{source}/{destination}", self.get_path),
             web.get("/findings", self.get_findings),
-            *IncidentPages(self._questions, self._page, self._period_of).routes(),
+            *IncidentPages(self._questions, self._fleet, self._page, self._period_of).routes(),
             web.get("/assets/{name}", self.get_asset),
         ]
 
@@ -140,7 +140,7 @@ class Pages:
             lambda connection: timeline_of_path(connection, fleet, period, source, destination)
         )
         own = await self._questions.ask(
-            lambda connection: incidents_of_path(connection, period, source, destination)
+            lambda connection: incidents_of_path(connection, fleet, period, source, destination)
         )
         nodes = fleet.nodes
         if not timeline.standing and not {source, destination} <= nodes.keys():
