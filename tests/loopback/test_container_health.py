@@ -47,9 +47,9 @@ def check(port):
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize(("status", "exit_status"), [(200, 0), (401, 0), (503, 1)])
+@pytest.mark.parametrize(("status", "exit_status"), [(200, 0), (401, 0), (403, 0), (503, 1)])
 def test_a_program_is_healthy_when_it_says_so(status, exit_status, tls):
-    """With and without TLS, whatever name its certificate has; one that asks for a password lives too."""
+    """With and without TLS, whatever name its certificate has; one that asks for a password or a certificate lives too."""
     with server(status, tls=tls) as port:
         assert check(port) == exit_status
 
