@@ -56,16 +56,7 @@ class AgentCollector:
         """Every family of the agent itself; without samples where the part is not configured."""
         view = self._view
         yield InfoMetricFamily("lightfloor_build", "Version of the agent.", value={"version": __version__})
-        yield GaugeMetricFamily(
-            "lightfloor_config_last_reload_successful",
-            "1 if the running configuration is the one on disk, the web configuration with it.",
-            view.reload_ok and (view.guard is None or view.guard.problem is None),
-        )
-        yield GaugeMetricFamily(
-            "lightfloor_config_last_reload_success_timestamp_seconds",
-            "When the running configuration was read.",
-            view.reload_wall_s,
-        )
+        yield from _config_families(view)
         yield GaugeMetricFamily(
             "lightfloor_peers", "Peers that this node probes.", len(view.assignment.peers)
         )
@@ -101,6 +92,27 @@ class AgentCollector:
         yield from _reflector_families(view.reflector)
         yield from _capture_families(view.captures)
         yield from _tracepoint_families(None if view.passive is None else view.passive.tracepoints)
+
+
+def _config_families(view: View) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "lightfloor_config_last_reload_successful",
+        "1 if the running configuration is the one on disk, the web configuration with it.",
+        view.reload_ok and (view.guard is None or view.guard.problem is None),
+    )
+    yield GaugeMetricFamily(
+        "lightfloor_config_last_reload_success_timestamp_seconds",
+        "When the running configuration was read.",
+        view.reload_wall_s,
+    )
+    if view.guard is not None:
+        expiry = GaugeMetricFamily(
+            "lightfloor_web_certificate_expiry_timestamp_seconds",
+            "When the certificate that this page is served with expires; no sample without TLS.",
+        )
+        if view.guard.certificate_expires_s is not None:
+            expiry.add_metric([], view.guard.certificate_expires_s)
+        yield expiry
 
 
 def _capture_families(captures: Captures | None) -> Iterator[Metric]:

@@ -83,12 +83,14 @@ def budgets_now(
 
 
 def _starts(end_s: int, zone: ZoneInfo, held: Coverage) -> _Starts:
-    """Windows of a day and longer begin with a whole hour: their first rows are then rows of hours."""
+    """Windows of a day and longer begin with a whole hour: their first rows are then rows of hours. A month begins when
+    it does, half past in some zones, as long as minutes are kept.
+    """
     wanted = {name: end_s - seconds for name, seconds in WINDOWS.items()}
     wanted |= {ROLLING: end_s - ROLLING_SECONDS, MONTH: min(month_start(end_s, zone), end_s - MINUTE_S)}
     starts = {}
     for name, at in wanted.items():
-        step_s = HOUR_S if end_s - at >= DAY_S else MINUTE_S
+        step_s = HOUR_S if end_s - at >= DAY_S and name != MONTH else MINUTE_S
         start_s = max(0, at // step_s * step_s)
         starts[name] = widen(Period(start_s, start_s + MINUTE_S), held).start_s
     return _Starts(end_s, starts)

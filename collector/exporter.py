@@ -176,6 +176,13 @@ class _OwnMetrics:
             "1 when fleet file and web configuration in force are those on disk as last read.",
             self._fleet.last_reload_ok and self._guard.problem is None,
         )
+        expiry = GaugeMetricFamily(
+            "lightfloor_web_certificate_expiry_timestamp_seconds",
+            "When the certificate that the collector is served with expires; no sample without TLS.",
+        )
+        if self._guard.certificate_expires_s is not None:
+            expiry.add_metric([], self._guard.certificate_expires_s)
+        yield expiry
         yield _gauge(
             "lightfloor_config_last_reload_success_timestamp_seconds",
             "When the fleet file was last read well.",

@@ -209,6 +209,8 @@ def _rule(rule: Any, stated: Any, at: datetime) -> Rule:
         raise CalendarError(f"RRULE {text}: {foreign[0]} is not understood")
     if any(int(value) < 1 for value in parts.get("INTERVAL", [1])):
         raise CalendarError(f"RRULE {text}: INTERVAL is at least 1")
+    if not all(1 <= int(value) <= 12 for value in parts.get("BYMONTH", [])):
+        raise CalendarError(f"RRULE {text}: BYMONTH lies between 1 and 12")
     until = parts.get("UNTIL")
     kept = ";".join(part for part in text.split(";") if not part.upper().startswith("UNTIL="))
     return Rule(kept, None if not until else _until(until[0], stated, at))

@@ -48,9 +48,9 @@ class PathVerdict(msgspec.Struct, frozen=True, kw_only=True):
     samples: RTTs in the histogram; over_limit: of those compared with the limit (proof.samples), the ones above it.
     verdict: of the whole class; reason: of the criterion that decided; criteria: each of the class's promises.
     intervals: "p50", "p90", "p99", "p999" → what order statistics enclose the true percentile. loss_interval: Wilson's
-    score of independent probes; both divided by loss_design_effect where losses cluster. availability: minutes with an answer / minutes probed. versions: empty unless the contract changed within the
-    period; limit_seconds and sla_class are then those of the last one, and the verdict is by_versions'. limit_how: what the
-    limit was made of, as floor.how for the floor; None without a limit.
+    score of lost of sent probes, both divided by loss_design_effect. availability: minutes with an answer / minutes probed.
+    versions: empty unless the contract changed within the period; limit_seconds and sla_class are then those of the last
+    one, and the verdict is by_versions'. limit_how: what the limit was made of, as floor.how; None without a limit.
     """
 
     source: str

@@ -81,7 +81,7 @@ FLEET_KEYS = {
     "nodes[].tags": "for Prometheus",
     "nodes[].role": "nodes of one role are compared with each other",
     "nodes[].image": "likewise, where there is no role",
-    "nodes[].overlay_of": "this is no server but the tunnel address of that node, measured beside its own",
+    "nodes[].overlay_of": "this entry is the overlay address of that node: it is measured and measures nothing, and has no agent",
     "nodes[].transfer_allowance_bytes": "per month; without it the node is in no bandwidth test",
     "classes": "what was promised",
     "classes[].name": "several tables of one name are versions of one contract",

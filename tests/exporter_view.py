@@ -12,6 +12,7 @@ from agent.passive import Passive
 from agent.push import Pusher
 from agent.runner import Runner
 from agent.spool import Spool
+from agent.web.guard import Guard
 from agent.wire.assignment import Assignment, Peer
 from agent.wire.series import Family, SeriesKey, TimeSource
 from fakes import FakeClock, FixedAddresses, ScriptedNetwork
@@ -67,4 +68,5 @@ def view_of_one_peer(tmp_path):
         QuietReflector(),
         passive,
         captures,
+        Guard(),
     )

@@ -117,6 +117,14 @@ SCENARIOS: dict[str, tuple[Evidence, tuple[str, ...]]] = {
     # the way
     "detour to one peer": (host(paths=peers(path(**DETOUR))), ("detour",)),
     "detour after a route change": (host(paths=peers(path(**DETOUR, route_changes=1))), ("detour", "route-change")),
+    "loss to one peer, too few probes yet": (
+        host(counters=FAST | {"softnet_time_squeeze": 9_000}, paths=peers(path(segments_retransmitted=9_000, answered=50, samples=50))),
+        ("path-loss",),
+    ),
+    "a few drops beside a lossy path": (
+        host(counters=FAST | {"softnet_dropped": 30}, paths=peers(path(segments_retransmitted=9_000, answered=50, samples=50), well=1)),
+        ("path-loss",),
+    ),
     "loss to one peer": (host(counters=FAST, paths=peers(path(**LOSSY))), ("path-loss",)),
     "queue that fills under load": (host(paths=peers(path(loaded_p50_ns=400 * MS, **TAIL))), ("qos",)),
     "bufferbloat alone": (host(paths=[path(loaded_p50_ns=400 * MS)]), ("qos",)),

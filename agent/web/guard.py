@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from agent.web.config import WebConfig
 from agent.web.credentials import BusyError, Credentials, basic_credentials
-from agent.web.tls import server_context
+from agent.web.tls import expiry_s, server_context
 from agent.wire.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 class Guard:
     """One server's web configuration, read again when its files change.
 
-    problem: what is wrong with the files as they are now, None when they are in force. load: reads them; raises ConfigError.
+    problem: what is wrong with the files as they are now, None when they are in force. certificate_expires_s: of the one
+    that is shown, Unix seconds, None without. load: reads them; raises ConfigError.
     path: of the file, where there is one. insist: a required client certificate is required by the handshake, as fits
     where no request is exempt.
     """
@@ -47,6 +48,7 @@ class Guard:
         self.problem: str | None = None
         self.config = WebConfig()
         self.context: ssl.SSLContext | None = None
+        self.certificate_expires_s: int | None = None
         self._read()
 
     @property
@@ -99,6 +101,7 @@ class Guard:
             self._seen = self._signature()
         tls = config.tls_server_config
         self.context = None if tls is None else server_context(tls, self.where, insist=self._insist)
+        self.certificate_expires_s = None if tls is None else expiry_s(tls.cert_file)
         self.config = config
 
     def _signature(self) -> Signature:

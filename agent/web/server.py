@@ -1,12 +1,15 @@
 """Listening for HTTP or HTTPS as a Guard says, and taking up a changed certificate without dropping a connection."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Sequence
 
 from aiohttp import web
 
 from agent.web.guard import Guard
+
+_LOG = logging.getLogger("agent.web")
 
 CHECK_SECONDS = 5.0
 """How often the files are looked at; a stat of each."""
@@ -20,6 +23,7 @@ class WebServer:
         self._runner: web.AppRunner | None = None
         self._sockets: list[socket.socket] = []
         self._sites: list[tuple[web.SockSite, socket.socket]] = []
+        self._reloading = asyncio.Lock()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -37,22 +41,30 @@ class WebServer:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             if self._guard.has_changed():
-                await self.reload()
+                try:
+                    await self.reload()
+                except OSError as error:  # out of descriptors, say; the sites that are there go on
+                    _LOG.error("web configuration not taken up", extra={"reason": str(error)})
 
     async def reload(self) -> str | None:
         """Read the web configuration again; None when it is in force, else what is wrong with it."""
-        context = self._guard.context
-        problem = self._guard.reload()
-        if self._guard.context is not context and self._runner is not None:
-            before, self._sites = self._sites, await self._open_sites(self._runner)
-            for _, own in before:
-                # asyncio's own server loses a connection that it has accepted and not yet made a transport of when it
-                # is closed: it accepts no more, and has a turn of the loop to finish (uvloop does neither)
-                asyncio.get_running_loop().remove_reader(own)
-            await asyncio.sleep(0)
-            for site, _ in before:
-                await site.stop()  # connections that are there already live on
-        return problem
+        async with self._reloading:
+            context = self._guard.context
+            problem = await asyncio.to_thread(self._guard.reload)
+            if self._guard.context is not context and self._runner is not None:
+                await self._follow(self._runner)
+            return problem
+
+    async def _follow(self, runner: web.AppRunner) -> None:
+        """New sites in place of those that are there; connections that are there already live on."""
+        before, self._sites = self._sites, await self._open_sites(runner)
+        for _, own in before:
+            # asyncio's own server loses a connection that it has accepted and not yet made a transport of when it is
+            # closed: so it accepts no more, and has a turn of the loop to finish (uvloop needs neither)
+            asyncio.get_running_loop().remove_reader(own)
+        await asyncio.sleep(0)
+        for site, _ in before:
+            await site.stop()
 
     async def _open_sites(self, runner: web.AppRunner) -> list[tuple[web.SockSite, socket.socket]]:
         """Each site has a descriptor of its own: the socket listens on while one site follows another."""

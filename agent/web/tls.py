@@ -1,12 +1,17 @@
 """The TLS side of a web configuration as an ssl.SSLContext."""
 
+import re
 import ssl
 from pathlib import Path
 
+from agent.kernel.parse_error import ParseError
+from agent.kernel.x509 import parse_certificate
 from agent.web.config import CIPHERS, TlsServer
 from agent.wire.settings import ConfigError
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def server_context(tls: TlsServer, where: str, *, insist: bool) -> ssl.SSLContext:
@@ -30,6 +35,15 @@ def server_context(tls: TlsServer, where: str, *, insist: bool) -> ssl.SSLContex
         required = insist and tls.client_auth_type == "RequireAndVerifyClientCert"
         context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     return context
+
+
+def expiry_s(cert_file: str) -> int | None:
+    """When the file's first certificate, which is the one that is shown, expires: Unix seconds; None where it cannot be read."""
+    try:
+        found = _CERTIFICATE.search(Path(cert_file).read_text(encoding="ascii", errors="replace"))
+        return None if found is None else parse_certificate(ssl.PEM_cert_to_DER_cert(found[0])).not_after_s
+    except (OSError, ValueError, ParseError):
+        return None
 
 
 def _load_certificate(context: ssl.SSLContext, tls: TlsServer, where: str) -> None:

@@ -111,6 +111,10 @@ OWN_PATHS = Sign(
 )  # fmt: skip
 PROBES_LOST = Sign(signs.probes_are_lost, 1.0, "small probes are lost, too", "小的探测包同样丢失")
 PROBES_ARRIVE = Sign(signs.probes_arrive, -1.0, "small probes all arrive", "小的探测包全部到达")
+TOO_FEW_DROPS = Sign(
+    signs.drops_are_too_few, -1.5, "the backlog dropped far less than was sent again", "积压队列丢弃的远少于重传的",
+    frozenset({L}),
+)  # fmt: skip
 STOLEN = Sign(signs.cpu_is_stolen, 0.5, "the CPU is given to others", "CPU 时间被占用")
 HOLE = Sign(signs.large_packets_vanish, 0.5, "large packets vanish without a word", "大包被悄悄丢弃")
 WAITING = Sign(
@@ -130,7 +134,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause("path-mtu", {M: 0.8, L: 0.3}, "lightfloor-agent probe mtu {peer}"),
     Cause(
         "softnet", {L: 0.8, D: 0.5, R: 0.4}, "cat /proc/net/softnet_stat  # on {node}, twice, a minute apart",
-        (ALL_PATHS, NOT_ALL_PATHS),
+        (ALL_PATHS, NOT_ALL_PATHS, TOO_FEW_DROPS),
     ),
     Cause("tcp-mem", {R: 0.9, L: 0.3, C: 0.4}, "cat /proc/net/sockstat  # on {node}: mem against tcp_mem"),
     Cause("listen-queue", {C: 1, L: 0.4}, "ss -ltn  # on {node}: Recv-Q against Send-Q", (SYNS,)),
@@ -151,7 +155,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "path-loss", {L: 0.9, R: 0.6, D: 0.4}, "lightfloor-agent probe udp {peer} -c 500 -i 0.02",
         (PROBES_LOST, PROBES_ARRIVE, FAST, OWN_PATHS),
-        question=signs.probes_are_lost, base=1.2,
+        question=signs.packets_are_lost, base=1.2,
     ),
     Cause("route-change", {D: 0.5, M: 0.4}, "lightfloor-agent probe trace {peer}"),
     Cause("tcp-sack", {L: 0.5, R: 0.5}, "sysctl net.ipv4.tcp_sack  # on {node}"),

@@ -12,7 +12,7 @@ Question = Callable[[Evidence], bool | None]
 DOMINANT = 0.5
 """A kind of retransmission that is more than half of all."""
 MOST = 0.5
-LOSSY_RATIO = 0.005
+LOSSY_RATIO, RETRANSMITTING_RATIO = 0.005, 0.05
 ENOUGH_SAMPLES = 299
 CLEAN_RATIO = 0.001
 SHORT_FLOOR_NS = 1_000_000
@@ -49,6 +49,26 @@ def probes_are_lost(own: Evidence) -> bool | None:
     return any(ratio > LOSSY_RATIO for ratio in ratios) if ratios else None
 
 
+def packets_are_lost(own: Evidence) -> bool | None:
+    """Probes are lost, or connections send more than a twentieth again, on some path."""
+    probes, ratios = (
+        probes_are_lost(own),
+        [r for path in own.paths if (r := path.retransmit_ratio) is not None],
+    )
+    again = any(ratio > RETRANSMITTING_RATIO for ratio in ratios) if ratios else None
+    known = [answer for answer in (probes, again) if answer is not None]
+    return any(known) if known else None
+
+
+def drops_are_too_few(own: Evidence) -> bool | None:
+    """The backlog dropped less than a tenth of what was sent again: it explains none of that."""
+    if own.kernel is None:
+        return None
+    dropped = own.kernel.counters.get("softnet_dropped")
+    again = own.kernel.counters.get("tcp_segments_retransmitted")
+    return None if dropped is None or again is None else 10 * dropped < again
+
+
 def probes_arrive(own: Evidence) -> bool | None:
     """Small packets arrive on every path."""
     ratios = _losses(own)
@@ -70,7 +90,8 @@ def some_paths_are_well(own: Evidence) -> bool | None:
 def _suffers(path: PathEvidence) -> bool | None:
     over = _over_limit(path, path.p99_ns)
     lossy = None if path.loss_ratio is None else path.loss_ratio > LOSSY_RATIO
-    known = [answer for answer in (over, lossy) if answer is not None]
+    again = None if path.retransmit_ratio is None else path.retransmit_ratio > RETRANSMITTING_RATIO
+    known = [answer for answer in (over, lossy, again) if answer is not None]
     return any(known) if known else None
 
 

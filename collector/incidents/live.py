@@ -31,31 +31,38 @@ class LiveIncidents:
 
     async def refresh(self) -> None:
         """Judge every block that has ended. Raises sqlite3.Error, StoreError."""
-        while await self._judge_some():
-            pass
+        if not await self._judge_all() and self.judged_until_s is not None:
+            return  # nothing new, so nothing began or ended
         now_s = int(self._wall_s())
         period = Period(max(0, now_s - SHOWN_SECONDS), now_s + BLOCK_S)
         self.latest = await self._database.read(lambda connection: stored_in_period(connection, period))
         judged_s = await self._database.read(latest_judged_s)
         self.judged_until_s = None if judged_s is None else judged_s + BLOCK_S
 
-    async def _judge_some(self) -> bool:
-        """True where more may wait."""
+    async def _judge_all(self) -> bool:
+        """Whether there was anything to judge."""
+        any_judged = False
+        more = True
+        while more:
+            judged, more = await self._judge_some()
+            any_judged |= judged
+        return any_judged
+
+    async def _judge_some(self) -> tuple[bool, bool]:
+        """Whether something was judged, and whether more waits."""
         end_s = int(self._wall_s()) - GRACE_SECONDS - BLOCK_S + 1
         fleet = self._fleet.current
 
         def judged(connection: sqlite3.Connection) -> tuple[Judgement, bool] | None:
             pending = pending_blocks(connection, Period(0, max(1, end_s)))
             some = dict(list(pending.items())[:MOST_BLOCKS])
-            return (
-                (judge_pending(connection, self._watch, fleet, some), len(some) < len(pending))
-                if some
-                else None
-            )
+            if not some:
+                return None
+            return judge_pending(connection, self._watch, fleet, some), len(some) < len(pending)
 
         found = await self._database.read(judged)
         if found is None:
-            return False
+            return False, False
         judgement, more = found
         await self._database.write(lambda connection: save(connection, judgement))
-        return more
+        return True, more

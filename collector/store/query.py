@@ -127,7 +127,8 @@ def anything_measured(connection: sqlite3.Connection, period: Period) -> bool:
     held = coverage(connection)
     return any(
         connection.execute(
-            f"SELECT 1 FROM {span.tier} WHERE start_s >= ? AND start_s < ? LIMIT 1", (span.start_s, span.end_s)
+            f"SELECT 1 FROM {span.tier} WHERE start_s >= ? AND start_s < ? LIMIT 1",
+            (span.start_s, span.end_s),
         ).fetchone()
         for span in plan(widen(period, held), held)
     )

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import ssl
 from collections import Counter
+from datetime import UTC, datetime
 
 import aiohttp
 import bcrypt
@@ -228,6 +229,16 @@ async def test_a_change_is_noticed_without_being_told(tmp_path, monkeypatch):
             while (await get(session, server, context=site.trusting()))[0] != 401:
                 await asyncio.sleep(0.02)
         watching.cancel()
+
+
+@pytest.mark.parametrize("ends", [datetime(2040, 1, 2, tzinfo=UTC), datetime(2060, 1, 2, tzinfo=UTC)])
+def test_the_certificate_that_is_shown_is_watched(tmp_path, ends):
+    """Its end is known, also where the key stands first in the file; without TLS there is none."""
+    issued = trustme.CA().issue_cert("127.0.0.1", not_after=ends)
+    site = Site(tmp_path).write()
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    assert site.guard().certificate_expires_s == ends.timestamp()
+    assert Guard().certificate_expires_s is None
 
 
 async def test_a_wrong_change_is_refused_and_said_and_a_right_one_taken(tmp_path, caplog):

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 170
 
 
 def test_faults_are_found_where_they_were_built(tmp_path):
-    """A PMTU black hole, a lossy direction under load and a switch that is off: each at its node, with its change."""
+    """A PMTU black hole, a lossy direction under load and a switch that is off: each at its node, with its change, and as the first cause."""
     with five_cities() as cities:
         cities.world[DETUNED].sysctl("net.ipv4.tcp_sack", 0)
         cities.world.path(HOLE_FROM, HOLE_TO, mtu_bytes=1400, mtu_reported=False)
@@ -28,12 +28,15 @@ def test_faults_are_found_where_they_were_built(tmp_path):
         with deployed(cities, tmp_path, window_seconds=5) as deployment:
             load(cities.world)
             found = _until(deployment, FAULTS)
+            stories = _advise(deployment, "--diagnose")
     hole = found[HOLE_FROM, "pmtu-black-hole"]
     assert hole["severity"] == "critical"
     assert "maxseg size set 1360" in hole["change"]
     assert hole["subjects"] == [HOLE_TO]
     assert LOSSY_TO in found[LOSSY_FROM, "retransmits"]["subjects"]
     assert found[DETUNED, "tcp-sack"]["undo"] == "net.ipv4.tcp_sack = 0"
+    first = {(story["node"], story["causes"][0]["cause"]) for story in stories}
+    assert {(HOLE_FROM, "pmtu-black-hole"), (LOSSY_FROM, "path-loss"), (DETUNED, "tcp-sack")} <= first
     elsewhere = {node for node, rule in found if rule == "pmtu-black-hole"}
     assert elsewhere == {HOLE_FROM}
     assert {node for node, rule in found if rule == "tcp-sack"} == {DETUNED}
@@ -49,15 +52,19 @@ def load(world):
 
 def _until(deployment, wanted):
     """Findings by (node, rule), once all that are wanted are among them."""
-    command = [sys.executable, "-m", "collector", "advise", "--json", "--from", "-1h"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     found = {}
     while time.monotonic() < deadline:
         time.sleep(5)
-        done = deployment.cities.collector.run(
-            [*command, "--config.file", str(deployment.folder / "collector.toml")], cwd=ROOT
-        )
-        found = {(each["node"], each["id"]): each for each in json.loads(done.stdout)}
+        found = {(each["node"], each["id"]): each for each in _advise(deployment)}
         if wanted <= found.keys():
             return found
     raise AssertionError(f"{wanted - found.keys()} not among {sorted(found)}; see {deployment.folder}")
+
+
+def _advise(deployment, *words):
+    command = [sys.executable, "-m", "collector", "advise", "--json", "--from", "-1h", *words]
+    done = deployment.cities.collector.run(
+        [*command, "--config.file", str(deployment.folder / "collector.toml")], cwd=ROOT
+    )
+    return json.loads(done.stdout)

@@ -13,6 +13,8 @@ CASES = [
     (signs.fast_retransmits_dominate, host(counters=FAST), host(counters=QUIET)),
     (signs.syns_dominate, host(counters=SYNS), host(counters=QUIET)),
     (signs.probes_are_lost, host(paths=peers(path(**LOSSY))), host()),
+    (signs.packets_are_lost, host(paths=[path(segments_retransmitted=9_000)]), host()),
+    (signs.drops_are_too_few, host(), host(counters={"softnet_dropped": 1_000})),
     (signs.probes_arrive, host(), host(paths=peers(path(**LOSSY)))),
     (signs.every_path_suffers, host(paths=everywhere(**TAIL)), host(paths=peers(path(**TAIL)))),
     (signs.some_paths_are_well, host(paths=peers(path(**TAIL))), host(paths=everywhere(**TAIL))),

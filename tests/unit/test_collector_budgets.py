@@ -67,6 +67,14 @@ def test_the_month_is_that_of_the_zone(ask):
     assert month.period_start == "2025-10-01T04:00:00Z"
 
 
+def test_a_month_that_begins_at_half_past_an_hour_begins_then(ask):
+    """In India midnight is 18:30 UTC: what was before is last month's, though of the same hour."""
+    midnight = int(datetime(2025, 9, 30, 18, 30, tzinfo=UTC).timestamp())
+    windows = [*rows_at([NOW - midnight + 600], over=3), *rows_at([NOW - midnight - 600])]
+    _, month = ask(windows, zone=ZoneInfo("Asia/Kolkata")).budgets
+    assert (month.judged, month.over_limit, month.period_start) == (100, 0, "2025-09-30T18:30:00Z")
+
+
 def test_what_does_not_count_uses_no_budget(ask):
     """Spoiled minutes, announced work and older samples; announced twice is announced once."""
     windows = [
