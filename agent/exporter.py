@@ -205,7 +205,9 @@ def _reflector_families(reflector: StampReflector | None) -> Iterator[Metric]:
     if reflector is None:
         return
     family = CounterMetricFamily(
-        "lightfloor_reflector_packets", "STAMP requests, by what became of them.", labels=["result"]
+        "lightfloor_reflector_packets",
+        "Requests to the UDP responder (STAMP, path MTU, NAT), by what became of them.",
+        labels=["result"],
     )
     for result, count in reflector.packets.items():
         family.add_metric([result], count)

@@ -128,7 +128,9 @@ def _path(destination: str, family: Family, windows: list[Window]) -> PathEviden
     answered = sum(sum(w.outcomes.get(o, 0) for o in ANSWERED) for w in windows if w.series.probe == probe)
     lost = sum(sum(w.outcomes.get(o, 0) for o in LOST) for w in windows if w.series.probe == probe)
     counted = _counters(windows, "sockets")
-    mtu, sockets, bandwidth = (_last_gauges(windows, kind) for kind in ("mtu", "sockets", "iperf3"))
+    mtu, nat, sockets, bandwidth = (
+        _last_gauges(windows, kind) for kind in ("mtu", "nat", "sockets", "iperf3")
+    )
     handshake = Histogram()
     for window in windows:
         if window.series.probe == "tls" and "tls_handshake_ns" in window.times:
@@ -151,6 +153,7 @@ def _path(destination: str, family: Family, windows: list[Window]) -> PathEviden
         delivery_rate_bits_per_second=sockets.get("delivery_rate_p50_bits_per_second"),
         loaded_p50_ns=_loaded_p50_ns(windows, probe),
         tls_handshake_p50_ns=handshake.quantile_ns(0.5), tls_resumed=_truth(_last_gauges(windows, "tls").get("resumed")),
+        nat=_truth(nat.get("nat")), mapping_lifetime_seconds=nat.get("mapping_lifetime_seconds"),
     )  # fmt: skip
 
 

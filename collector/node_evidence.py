@@ -35,7 +35,12 @@ OF_A_PATH = {
     "bytes_retransmitted": "bytes_retransmitted",
 }
 """Measures that stand in PathEvidence as whole numbers, by name there."""
-FLAGS_OF_A_PATH = {"black_hole": "black_hole", "icmp_seen": "icmp_seen", "tls_resumed": "resumed"}
+FLAGS_OF_A_PATH = {
+    "black_hole": "black_hole",
+    "icmp_seen": "icmp_seen",
+    "tls_resumed": "resumed",
+    "nat": "nat",
+}
 SECONDS_OF_A_PATH = {
     "busy_seconds": "busy_us",
     "rwnd_limited_seconds": "rwnd_limited_us",
@@ -199,6 +204,8 @@ def _measured(measures: Mapping[tuple[str, str], MeasureTotals]) -> dict[str, An
     for figure, name in SECONDS_OF_A_PATH.items():
         if name in values:
             found[figure] = values[name] / 1e6
+    if "mapping_lifetime_seconds" in values:
+        found["mapping_lifetime_seconds"] = values["mapping_lifetime_seconds"]
     if "cwnd_p50_segments" in values:
         found["cwnd_segments"] = values["cwnd_p50_segments"]
     if "delivery_rate_p50_bits_per_second" in values:

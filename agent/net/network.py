@@ -15,6 +15,7 @@ from agent.net.adjtimex import clock_state
 from agent.net.bandwidth import BandwidthPrograms
 from agent.net.channel import Channel, read_instant
 from agent.net.endpoint import Kind
+from agent.net.mapping import Mapping
 from agent.net.pathmtu import Method, MtuPath
 from agent.net.poller import Poller
 from agent.net.resolve import host_name
@@ -45,6 +46,7 @@ class Network(Protocol):
     def clock_error_ns(self) -> int | None: ...
     def read_secret(self, path: str) -> str: ...
     def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath: ...
+    def mapping(self, address: str, port: int, family: Family) -> Mapping: ...
     def trace_flow(
         self, address: str, port: int, family: Family, method: TraceMethod, flow: int
     ) -> TraceFlow: ...
@@ -85,6 +87,10 @@ class SystemNetwork:
     def mtu_path(self, address: str, port: int, family: Family, method: Method) -> MtuPath:
         """See agent.net.pathmtu.MtuPath."""
         return MtuPath(self._poller, address, port, family, method)
+
+    def mapping(self, address: str, port: int, family: Family) -> Mapping:
+        """See agent.net.mapping.Mapping. Raises OSError."""
+        return Mapping(self._poller, address, port, family)
 
     def trace_flow(
         self, address: str, port: int, family: Family, method: TraceMethod, flow: int

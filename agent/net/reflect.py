@@ -2,7 +2,8 @@
 
 It answers with as many bytes as it got, only to senders that `admits` lets in, and within a rate per source.
 Replies leave from the address that the request was sent to. Path MTU requests come to the same port and are
-answered with their first bytes alone, so that the answer fits through any path.
+answered with their first bytes alone, so that the answer fits through any path. Questions from which address they
+came are answered with as many bytes, after the pause that they ask for.
 """
 
 import asyncio
@@ -14,8 +15,10 @@ from collections.abc import Callable
 
 from agent.kernel.parse_error import ParseError
 from agent.net import pathmtu, timestamp
+from agent.net.mapping import WaitingAnswers
 from agent.net.network import read_clock_error_ns
 from agent.net.rate import SourceRates
+from agent.stamp import mapping
 from agent.stamp.packet import error_bits_of, parse_request
 from agent.stamp.reflector import Reflector, reply_to
 
@@ -28,6 +31,9 @@ _PACKETS_PER_TURN = 64
 _CLOCK_ERROR_KEPT_NS = 1_000_000_000
 _MTU_PACKETS_PER_SECOND = 600.0
 """A search in a black hole takes some 250 packets at once, one check a few; all of them a source's own bytes."""
+_MAPPING_PACKETS_PER_SECOND = 100.0
+"""One probe asks some twenty times at once; several nodes behind one NAT are one source."""
+_Control = list[tuple[int, int, bytes]]
 
 
 class StampReflector:
@@ -48,6 +54,8 @@ class StampReflector:
         self.packets: Counter[str] = Counter(reflected=0, limited=0, stranger=0, malformed=0, unsent=0)
         self._rates = SourceRates(packets_per_second)
         self._mtu_rates = SourceRates(_MTU_PACKETS_PER_SECOND)
+        self._mapping_rates = SourceRates(_MAPPING_PACKETS_PER_SECOND)
+        self._waiting = WaitingAnswers()
         self._key = key
         self._admits = admits
         self._reflector = Reflector()
@@ -63,7 +71,8 @@ class StampReflector:
         return int(self._sockets[0].getsockname()[1])
 
     def close(self) -> None:
-        """Stop reflecting."""
+        """Stop reflecting; answers that wait leave now, and say so."""
+        self._waiting.close()
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
             sock.close()
@@ -74,12 +83,14 @@ class StampReflector:
                 data, control, _flags, sender = sock.recvmsg(_DATA_BYTES, timestamp.CONTROL_BYTES)
             except OSError:
                 return
-            self.packets[self._reflect(sock, data, control, sender)] += 1
+            became = self._reflect(sock, data, control, sender)
+            if became is not None:
+                self.packets[became] += 1
 
     def _reflect(
-        self, sock: socket.socket, data: bytes, control: list[tuple[int, int, bytes]], sender: tuple[str, int]
-    ) -> str:
-        """Answer one packet; returns what became of it."""
+        self, sock: socket.socket, data: bytes, control: _Control, sender: tuple[str, int]
+    ) -> str | None:
+        """Answer one packet; returns what became of it, None while its answer is held back."""
         mono_ns = time.monotonic_ns()
         if not self._admits(sender[0]):
             return "stranger"
@@ -88,6 +99,10 @@ class StampReflector:
             if not self._mtu_rates.allow(sender[0], mono_ns):
                 return "limited"
             return _send(sock, mtu_answer, control, sender)
+        if mapping.is_question(data):
+            if not self._mapping_rates.allow(sender[0], mono_ns):
+                return "limited"
+            return self._tell_source(sock, data, control, sender)
         if not self._rates.allow(sender[0], mono_ns):
             return "limited"
         try:
@@ -102,15 +117,34 @@ class StampReflector:
         reply = reply_to(request, data, sequence, received_ns, ttl, error, self._key, time.time_ns)
         return _send(sock, reply, control, sender)
 
+    def _tell_source(
+        self, sock: socket.socket, data: bytes, control: _Control, sender: tuple[str, int]
+    ) -> str | None:
+        """Where too many wait, the answer leaves at once and says so: no answer would mean a forgotten mapping."""
+        try:
+            question = mapping.parse_question(data)
+        except ParseError:
+            return "malformed"
+        seen = mapping.endpoint_of(sender[0], sender[1])
+        answer = mapping.Answer(question.nonce, question.delay_seconds, seen)
+
+        def send(reply: mapping.Answer) -> None:
+            self.packets[_send(sock, mapping.pack_answer(reply), control, sender)] += 1
+
+        undelayed = mapping.at_once(answer)
+        if question.delay_seconds == 0 or not self._waiting.hold(
+            sender[0], question.delay_seconds, lambda: send(answer), lambda: send(undelayed)
+        ):
+            send(undelayed)
+        return None
+
     def _error_estimate(self, mono_ns: int) -> int:
         if mono_ns - self._clock_error[0] > _CLOCK_ERROR_KEPT_NS:
             self._clock_error = (mono_ns, error_bits_of(read_clock_error_ns()))
         return self._clock_error[1]
 
 
-def _send(
-    sock: socket.socket, reply: bytes, control: list[tuple[int, int, bytes]], sender: tuple[str, int]
-) -> str:
+def _send(sock: socket.socket, reply: bytes, control: _Control, sender: tuple[str, int]) -> str:
     try:
         sock.sendmsg([reply], _leave_by(control), 0, sender)
     except OSError:
@@ -118,7 +152,7 @@ def _send(
     return "reflected"
 
 
-def _leave_by(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+def _leave_by(control: _Control) -> _Control:
     """The control message that makes a reply leave from the address its request was sent to."""
     for level, kind, data in control:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(data) >= _IN_PKTINFO.size:

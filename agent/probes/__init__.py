@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.probes import icmp, iperf3, mtu, qperf, syn, tcp, tls, trace, udp
+from agent.probes import icmp, iperf3, mtu, nat, qperf, syn, tcp, tls, trace, udp
 from agent.sample import Burst, Measure
 from agent.wire.series import TimeSource
 
@@ -47,6 +47,15 @@ PROBES: dict[str, Probe] = {
         count=1,
         overlapping=False,
         measures=mtu.MEASURES,
+    ),
+    "nat": Probe(
+        "Whether a NAT is in front of this node, and how long it keeps an idle UDP mapping.",
+        nat.Options,
+        nat.run,
+        TimeSource.NONE,
+        count=1,
+        overlapping=False,
+        measures=nat.MEASURES,
     ),
     "syn": Probe(
         "SYN to SYN-ACK round trip of raw packets, timed by the kernel.",

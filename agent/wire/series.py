@@ -22,7 +22,7 @@ class TimeSource(StrEnum):
     TCP_INFO = "tcp_info"  # the kernel's own handshake RTT, 1 µs resolution
     KERNEL = "kernel"  # SO_TIMESTAMPING software stamps on both ends of the measurement
     USER = "user"  # user-space clock around a system call
-    NONE = "none"  # the probe measures no time (mtu)
+    NONE = "none"  # the probe measures no time (mtu, nat)
 
 
 PROBE_CLOCKS = {
@@ -32,6 +32,7 @@ PROBE_CLOCKS = {
     "icmp": TimeSource.KERNEL,
     "tls": TimeSource.USER,
     "mtu": TimeSource.NONE,
+    "nat": TimeSource.NONE,
     "trace": TimeSource.NONE,
     "iperf3": TimeSource.NONE,
     "qperf": TimeSource.NONE,

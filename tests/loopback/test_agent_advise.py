@@ -152,6 +152,7 @@ def test_spooled_windows_tell_of_the_paths(tmp_path):
             outcomes={Outcome.OK: 1},
             gauges={"path_mtu_bytes": 1400.0, "black_hole": 1.0, "icmp_seen": 0.0},
         ),
+        window("nat", gauges={"nat": 1.0, "mapping_lifetime_seconds": 30.0}),
         window("sockets", counters={"segments_sent": 9000, "segments_retransmitted": 900}),
     )
     (spool / f"00000000-0000000001-{'0' * 32}-000001.json.gz").write_bytes(b"damaged")
@@ -160,6 +161,7 @@ def test_spooled_windows_tell_of_the_paths(tmp_path):
     assert evidence.node == "web1"
     assert found["pmtu-black-hole"].severity == Severity.CRITICAL
     assert found["retransmits"].subjects == ("SIN",)
+    assert "every 15 s" in str(found["udp-keepalive"].words)
 
 
 def test_minutes_with_flags_give_no_latency(tmp_path):

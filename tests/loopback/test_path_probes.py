@@ -1,10 +1,12 @@
-"""Path MTU and route on the loopback, on both event loops: sockets with error queues must not go deaf."""
+"""Path MTU, NAT and route on the loopback, on both event loops: sockets with error queues must not go deaf."""
+
+import asyncio
 
 import pytest
 
 from agent.net.network import SystemNetwork
 from agent.net.reflect import StampReflector
-from agent.probes import mtu, trace
+from agent.probes import mtu, nat, trace
 from agent.sample import Burst, Target
 from agent.wire.series import Family, Outcome
 
@@ -51,6 +53,69 @@ async def test_a_stranger_gets_no_answer():
     finally:
         reflector.close()
     assert sample.outcome is Outcome.TIMEOUT
+
+
+@pytest.mark.parametrize("family", list(Family))
+async def test_the_loopback_has_no_nat(family):
+    """The agent's responder sees the sockets' own addresses; nothing waits for idle times."""
+    reflector = StampReflector(ADDRESSES[family], 0, 50, None, lambda _: True)
+    try:
+        sample = await once(nat, nat.Options(port=reflector.port), family)
+        assert (sample.outcome, sample.result["nat"]) == (Outcome.OK, False)
+        assert sample.result["observed_address"] == sample.result["local_address"]
+        assert reflector.packets["reflected"] == nat.COPIES * len(nat.Options().idle_seconds)
+    finally:
+        reflector.close()
+
+
+async def test_a_stranger_is_not_told_its_address():
+    """Who is no peer gets nothing, and a closed port is refused."""
+    reflector = StampReflector("127.0.0.1", 0, 50, None, lambda _: False)
+    options = nat.Options(port=reflector.port)
+    try:
+        stranger = await once(nat, options, Family.IPV4)
+    finally:
+        reflector.close()
+    closed = await once(nat, options, Family.IPV4)
+    assert (stranger.outcome, closed.outcome) == (Outcome.TIMEOUT, Outcome.REFUSED)
+
+
+async def test_an_answer_waits_for_its_delay_and_a_stopped_agent_gives_up_what_waits():
+    """Nothing is answered twice; a stop is told, so that nobody takes it for a mapping that was forgotten."""
+    reflector = StampReflector("127.0.0.1", 0, 50, None, lambda _: True)
+    network = SystemNetwork()
+    sockets = [network.mapping("127.0.0.1", reflector.port, Family.IPV4) for _ in range(2)]
+    try:
+        short, long = (
+            asyncio.create_task(s.ask(delay, 5.0)) for s, delay in zip(sockets, (1, 60), strict=True)
+        )
+        held = await short
+        assert (held.delay_seconds, held.seen) == (1, sockets[0].local)
+        assert not long.done()
+        reflector.close()
+        assert (await long).delay_seconds == 0
+    finally:
+        for sock in sockets:
+            sock.close()
+        network.close()
+
+
+async def test_too_many_waiting_are_answered_at_once():
+    """Above the bound of a source an answer says that it was not held back."""
+    reflector = StampReflector("127.0.0.1", 0, 50, None, lambda _: True)
+    network = SystemNetwork()
+    sockets = [network.mapping("127.0.0.1", reflector.port, Family.IPV4) for _ in range(65)]
+    asked = [asyncio.create_task(sock.ask(60, 5.0)) for sock in sockets]
+    try:
+        done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result().delay_seconds for task in done] == [0]
+        assert len(waiting) == 64
+    finally:
+        reflector.close()
+        await asyncio.gather(*asked)
+        for sock in sockets:
+            sock.close()
+        network.close()
 
 
 @pytest.mark.parametrize("family", list(Family))

@@ -14,6 +14,7 @@ from agent.wire.settings import convert
 class Options(msgspec.Struct, forbid_unknown_fields=True):
     source_address: Annotated[str | None, msgspec.Meta(description="where from")] = None
     size_bytes: int = 64
+    waits: tuple[int, ...] = (1,)
     fast: Annotated[bool, msgspec.Meta(description="no waiting")] = False
 
 
@@ -29,8 +30,8 @@ def parsed(options, argv):
 def test_flags_become_options():
     """Values are checked by the options' own types; a boolean takes none; what is not given keeps its default."""
     assert parsed(Options, []) == Options()
-    argv = ["--source-address", "192.0.2.1", "--size-bytes", "1400", "--fast"]
-    assert parsed(Options, argv) == Options("192.0.2.1", 1400, fast=True)
+    argv = ["--source-address", "192.0.2.1", "--size-bytes", "1400", "--fast", "--waits", "5", "--waits", "8"]
+    assert parsed(Options, argv) == Options("192.0.2.1", 1400, (5, 8), fast=True)
 
 
 def test_flags_carry_their_description():
@@ -38,6 +39,7 @@ def test_flags_carry_their_description():
     assert {flag.flag: flag.help for flag in probe_flags(Options)} == {
         "--source-address": "where from",
         "--size-bytes": "",
+        "--waits": "",
         "--fast": "no waiting",
     }
 

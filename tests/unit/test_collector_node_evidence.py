@@ -49,6 +49,7 @@ def test_a_path_carries_what_its_probes_and_sockets_measured(path):
         measured(
             "mtu", DAY + 600, gauges={"path_mtu_bytes": 1420, "interface_mtu_bytes": 1500, "black_hole": 1}
         ),
+        measured("nat", gauges={"nat": 1.0, "mapping_lifetime_seconds": 30.0}),
         measured(
             "sockets", counters={"segments_sent": 900, "segments_retransmitted": 9, "busy_us": 3_000_000}
         ),
@@ -73,6 +74,7 @@ def test_a_path_carries_what_its_probes_and_sockets_measured(path):
         True,
         False,
     )
+    assert (found.nat, found.mapping_lifetime_seconds) == (True, 30.0)
     assert (found.segments_sent, found.segments_retransmitted) == (1000, 9)
     assert (found.busy_seconds, found.rwnd_limited_seconds, found.sndbuf_limited_seconds) == (3.0, 0.5, None)
     assert found.throughput_bits_per_second == 9e8

@@ -81,12 +81,14 @@ def udp_keepalive(evidence: Evidence) -> Found | None:
     behind = [path for path in known if path.nat and path.mapping_lifetime_seconds is not None]
     if not behind:
         if any(path.nat for path in known):
-            raise NotKnown("NAT: there is one, its mappings' lifetime was not measured")
+            raise NotKnown(
+                "NAT: there is one, its mappings' lifetime was not measured or is outside the idle times tried"
+            )
         return None
     shortest = min(path.mapping_lifetime_seconds or 0 for path in behind)
     interval = max(1, int(min(shortest / 2, MOST_KEEPALIVE_SECONDS)))
     observed = tuple(
-        path.observed("mapping_lifetime_seconds", path.mapping_lifetime_seconds, "udp probe")
+        path.observed("mapping_lifetime_seconds", path.mapping_lifetime_seconds, "nat probe")
         for path in behind[:5]
     )
     figures = {"lifetime": f"{shortest:.0f} s", "interval": interval}
