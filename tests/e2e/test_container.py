@@ -9,8 +9,9 @@ import trustme
 import yaml
 
 from lab.cleanroot import clean_root
+from lab.images import Images, require_containers
 from lab.netns import LabError
-from lab.oci import Images, Pod, require_oci
+from lab.pod import Pod
 from lab.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ def manifest(file, kind):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory, packages):
     """Both images, from a clean Debian in place of the registry's; the build's context is as .dockerignore leaves it."""
-    require_oci()
+    require_containers()
     root = clean_root()
     context = tmp_path_factory.mktemp("context")
     shutil.copytree(ROOT / "deploy/container", context / "deploy/container")

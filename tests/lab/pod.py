@@ -1,4 +1,4 @@
-"""Container images by buildah and containers by runc, from Kubernetes manifests: a kubelet for tests. Needs root.
+"""A pod's containers by runc, from a Kubernetes manifest: a kubelet for tests. Needs root.
 
 What of a pod's specification decides what a container may do is carried over: user, capabilities, no_new_privs,
 read-only root, seccomp (the containers project's default profile for RuntimeDefault), memory limit, volumes, environment.
@@ -13,77 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.netns import LabError, require_program
+from lab.images import Images
+from lab.netns import LabError
 
 _SECCOMP = Path("/usr/share/containers/seccomp.json")
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/sys/firmware")
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
-
-
-def require_oci() -> None:
-    """Raise LabUnavailableError where images cannot be built or run."""
-    for program in ("buildah", "runc"):
-        require_program(program)
-
-
-class Images:
-    """buildah with a store of its own in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._command = [
-            "buildah",
-            "--root",
-            f"{folder}/store",
-            "--runroot",
-            f"{folder}/run",
-            "--storage-driver",
-            "overlay",
-        ]
-
-    def buildah(self, *arguments: str) -> str:
-        """Its standard output. Raises LabError with what it said."""
-        command = [*self._command, *arguments]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env={**os.environ, "BUILDAH_ISOLATION": "chroot"},
-        )
-        if done.returncode:
-            raise LabError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-        return done.stdout.strip()
-
-    def take_root(self, root: Path, name: str) -> None:
-        """A root file system as an image without configuration but a PATH."""
-        container = self.buildah("from", "scratch")
-        self.buildah("add", "-q", container, str(root), "/")
-        self.buildah(
-            "config", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container
-        )
-        self.buildah("commit", "-q", "--rm", container, name)
-
-    def build(self, context: Path, file: Path, target: str, base: str) -> None:
-        """The file's target as the image of that name, with the argument BASE; nothing is pulled."""
-        self.buildah(
-            "bud", "-q", "--format", "docker", "--pull-never", "--build-arg", f"BASE={base}",
-            "--target", target, "-f", str(file), "-t", f"localhost/{target}", str(context),
-        )  # fmt: skip
-
-    def configuration(self, name: str) -> dict[str, Any]:
-        """The image's own: User, Entrypoint, Cmd, Env, Healthcheck, Volumes …"""
-        described = json.loads(self.buildah("inspect", "--type", "image", name))
-        configuration: dict[str, Any] = described["Docker"]["config"]
-        return configuration
-
-    def close(self) -> None:
-        """Unmount what is mounted."""
-        self.buildah("umount", "--all")
-
-    def mount(self, name: str) -> Path:
-        """A container's root of the image."""
-        return Path(self.buildah("mount", self.buildah("from", "--pull-never", name)))
 
 
 @dataclass(frozen=True, slots=True)
