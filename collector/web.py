@@ -18,12 +18,10 @@ from collector import chart
 from collector.advice.causes import named
 from collector.advice.fleet import remarks_of
 from collector.budget import PathBudget, State
-from collector.incidents.breach import Kind
-from collector.incidents.incident import Incident
+from collector.incident_pages import IncidentPages, marks_of
 from collector.incidents.listing import line_of
 from collector.incidents.live import LiveIncidents
-from collector.incidents.record import stored_in_period
-from collector.incidents.words import also_words, cause_words, magnitude_words
+from collector.incidents.record import incidents_of_path
 from collector.live import LiveFleet, LiveStanding
 from collector.live_advice import LiveAdvice
 from collector.matrix import MARKS, MEANINGS, SEVERITY, TONE_STEPS, matrix_of
@@ -81,6 +79,7 @@ class Pages:
             meanings=MEANINGS,
             version=__version__,
             geometry=chart,
+            ranges=RANGES,
             change_text=change_text,
             undo_text=undo_text,
             named=named,
@@ -94,8 +93,7 @@ class Pages:
             web.get("/", self.get_mesh),
             web.get("/path/{source}/{destination}", self.get_path),
             web.get("/findings", self.get_findings),
-            web.get("/incidents", self.get_incidents),
-            web.get("/incident/{name}", self.get_incident),
+            *IncidentPages(self._questions, self._fleet, self._page, self._period_of).routes(),
             web.get("/assets/{name}", self.get_asset),
         ]
 
@@ -141,8 +139,9 @@ class Pages:
         timeline = await self._questions.ask(
             lambda connection: timeline_of_path(connection, fleet, period, source, destination)
         )
-        found = await self._questions.ask(lambda connection: stored_in_period(connection, period))
-        own = [each for each in found.incidents if each.concerns(source, destination)]
+        own = await self._questions.ask(
+            lambda connection: incidents_of_path(connection, fleet, period, source, destination)
+        )
         nodes = fleet.nodes
         if not timeline.standing and not {source, destination} <= nodes.keys():
             problem = (
@@ -158,53 +157,11 @@ class Pages:
             outcomes=[_outcomes(timeline, row) for row in timeline.standing],
             time_sources=TIME_SOURCES,
             chosen=chosen,
-            ranges=RANGES,
             query=urlencode({"from": timeline.period_start, "to": timeline.period_end}),
             sites={name: nodes[name] for name in (source, destination) if name in nodes},
             incidents=[line_of(each) for each in own],
-            marks_of_incidents=_marks(own, timeline),
+            marks_of_incidents=marks_of(own, timeline),
         )
-
-    async def get_incidents(self, request: web.Request) -> web.Response:
-        """What went wrong in a period, by default the last 24 hours."""
-        try:
-            period, chosen = self._period_of(request)
-        except ValueError as error:
-            return await self._page("wrong.html.jinja", status=400, problem=str(error))
-        found = await self._questions.ask(lambda connection: stored_in_period(connection, period))
-        return await self._page(
-            "incidents.html.jinja",
-            period=period,
-            chosen=chosen,
-            ranges=RANGES,
-            query=urlencode({"from": utc(period.start_s), "to": utc(period.end_s)}),
-            incidents=[line_of(each) for each in found.incidents],
-            excused=[line_of(each) for each in found.excused],
-        )
-
-    async def get_incident(self, request: web.Request) -> web.Response:
-        """All that is known of one."""
-        name = request.match_info["name"]
-        found = await self._questions.ask(lambda connection: stored_in_period(connection, Period(0, 2**40)))
-        incident = found.named(name)
-        if incident is None:
-            return await self._page("wrong.html.jinja", status=404, problem=f"no incident is called {name}")
-        return await self._page(
-            "incident.html.jinja",
-            incident=incident,
-            line=line_of(incident),
-            cause=cause_words(incident.cause),
-            also=also_words(incident.cause),
-            magnitude=magnitude_words(incident),
-            value_of=VALUES[incident.kind],
-            course_head=COURSE_HEADS[incident.kind],
-        )
-
-    def _advised(self, source: str, destination: str) -> list[Finding]:
-        """What the latest advice has on this path, at its source."""
-        latest = self._advice.latest
-        found = latest.findings if latest else ()
-        return [each for each in found if each.node == source and destination in each.subjects]
 
     async def get_findings(self, request: web.Request) -> web.Response:
         """What is advised now, of one node with ?node=; ?lang=zh in Chinese."""
@@ -237,6 +194,12 @@ class Pages:
             if latest
             else []
         )
+
+    def _advised(self, source: str, destination: str) -> list[Finding]:
+        """What the latest advice has on this path, at its source."""
+        latest = self._advice.latest
+        found = latest.findings if latest else ()
+        return [each for each in found if each.node == source and destination in each.subjects]
 
     async def get_asset(self, request: web.Request) -> web.Response:
         """The style sheet and the icon."""
@@ -282,19 +245,6 @@ def _charts(path: PathTimeline) -> list[chart.Chart | None]:
         floor, limit = (row.floor_seconds, row.limit_seconds) if row else (None, None)
         charts.append(chart.chart_of(series.points, start_s, end_s, path.step_seconds, floor, limit))
     return charts
-
-
-def _marks(incidents: Iterable[Incident], path: PathTimeline) -> tuple[chart.Bar, ...]:
-    """Every occurrence on the time axis of the path's charts."""
-    start_s, end_s = (
-        int(datetime.fromisoformat(at).timestamp()) for at in (path.period_start, path.period_end)
-    )
-    spans = [
-        (occurrence.start_s, occurrence.end_s, cause_words(each.cause))
-        for each in incidents
-        for occurrence in each.occurrences
-    ]
-    return chart.spans_of(spans, start_s, end_s)
 
 
 def _outcomes(path: PathTimeline, row: PathStanding) -> dict[str, int]:
@@ -356,9 +306,3 @@ FILTERS: dict[str, Callable[..., str]] = {
     "words": _words,
     "minute_of_query": utc,
 }
-VALUES: dict[Kind, Callable[[float | None], str]] = {
-    Kind.LATENCY: _ms,
-    Kind.LOSS: _percent,
-    Kind.MTU: lambda value: "–" if value is None else f"{value:.0f} bytes",
-}
-COURSE_HEADS = {Kind.LATENCY: "above usual, median", Kind.LOSS: "lost", Kind.MTU: "MTU"}

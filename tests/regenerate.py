@@ -177,6 +177,7 @@ def own_families() -> list[tuple[str, str, str, str]]:
 FLEET_RULES = {
     "relay": (fleet_words.RELAY, "another node over which both legs together beat the direct path at P99 (collector/advice/relay.py)"),
     "hub-choice": (fleet_words.HUB, "the node that minimises the P99 over all spokes (collector/advice/relay.py)"),
+    "overlay-cost": (fleet_words.OVERLAY_COST, "a server measured both over its overlay address and beside it (collector/advice/overlay_cost.py)"),
     "fleet-drift": (fleet_words.DRIFT, "facts in which a slow node differs from its healthy siblings (collector/advice/drift.py)"),
     "change-harmed": (fleet_words.CHANGE_HARMED, "a change after which paths are worse beyond noise and control paths (collector/advice/effect.py)"),
     "change-judged": (fleet_words.CHANGE_JUDGED, "a change whose effect is known, or when it will be (collector/advice/effect.py)"),

@@ -85,7 +85,7 @@ HOMES = {
     "subprocess": ("agent.net.process",),
     "aiohttp": (
         "agent.net.collector", "agent.assignment", "agent.push", "agent.pages", "agent.web", "agent.app", "agent.leases", "agent.selftest.link",
-        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.joining.routes", "collector.exporter", "collector.app", "collector.logs",
+        "collector.api", "collector.problem", "collector.ingest", "collector.bearer", "collector.leasing", "collector.web", "collector.incident_pages", "collector.joining.routes", "collector.exporter", "collector.app", "collector.logs",
     ),
     "prometheus_client": ("agent.exporter", "agent.pages", "agent.app", "collector.exporter", "collector.app", "collector.incidents.metrics"),
     "socket": ("agent.net", "agent.web", "collector.systemd", "collector.app"),

@@ -10,6 +10,7 @@ from collector.advice.drift import Comparison, Member, compare, siblings_of
 from collector.advice.fleet_findings import drift_finding, hub_finding, relay_findings
 from collector.advice.health import best_rate, slower_than, symptoms_of
 from collector.advice.likelihood import Symptom
+from collector.advice.overlay_cost import overlay_findings
 from collector.advice.relay import hubs, matrix_of, relays
 from collector.fleet import Fleet
 
@@ -100,7 +101,12 @@ def _symptoms(node: str, members: Iterable[Member], evidence: Mapping[str, Evide
 
 
 def _fleet_findings(fleet: Fleet, evidence: Mapping[str, Evidence]) -> list[Finding]:
-    return [*_drift_findings(fleet, evidence), *_way_findings(fleet, evidence)]
+    overlay_of = {name: node.overlay_of for name, node in fleet.nodes.items() if node.overlay_of is not None}
+    return [
+        *_drift_findings(fleet, evidence),
+        *_way_findings(fleet, evidence),
+        *overlay_findings(evidence.values(), overlay_of),
+    ]
 
 
 def _drift_findings(fleet: Fleet, evidence: Mapping[str, Evidence]) -> list[Finding]:
@@ -118,14 +124,13 @@ def _drift_findings(fleet: Fleet, evidence: Mapping[str, Evidence]) -> list[Find
 
 
 def _way_findings(fleet: Fleet, evidence: Mapping[str, Evidence]) -> list[Finding]:
-    """Relays of every path, and the hub of every star; of a mesh the hub that it would have."""
+    """Relays of every path, and the hub of every star; of a mesh the hub that it would have. Between servers only."""
+    servers = set(fleet.agents)
     matrix = matrix_of(
         {
             pair: path.p99_ns / 1e9
             for pair, path in paths_of(evidence.values()).items()
-            if path.p99_ns is not None
-            and path.samples >= LEAST_P99_SAMPLES
-            and set(pair) <= fleet.nodes.keys()
+            if path.p99_ns is not None and path.samples >= LEAST_P99_SAMPLES and set(pair) <= servers
         }
     )
     found = relay_findings(relays(matrix), _prices(fleet), _addresses(fleet))

@@ -63,6 +63,29 @@ DRIFT = Knowledge(
     ),
     "facts of the fleet; slow-node article (E)",
 )
+OVERLAY_COST = Knowledge(
+    Words(
+        title="The overlay to {server} adds {p99} at P99",
+        what="{overlay} against {server}, the same server: {p50} at P50, {p99} at P99, {loss} percentage points of loss{rate}."
+        " {costly} of {count} overlay paths from here cost more than 10% and 5 ms, half a point of loss, or a fifth of the"
+        " throughput.",
+        why="Headers cost about 2% (overlay-kind); more than that comes from encryption on a slow CPU, packets that do not fit,"
+        " or another route.",
+        effect="What is measured here is what another overlay, or none, could save.",
+        risk="None; this only says where to look: its MTU first.",
+        unless="the overlay's encryption is needed: then look for a CPU with AES, not for another overlay",
+    ),
+    Words(
+        title="到 {server} 的隧道在 P99 增加 {p99}",
+        what="{overlay} 与 {server}（同一服务器）对比：P50 {p50}，P99 {p99}，丢包 {loss} 个百分点{rate}。"
+        "本节点 {count} 条隧道路径中有 {costly} 条超出 10% 且 5 ms、半个百分点丢包或五分之一吞吐。",
+        why="头部开销仅约 2%（overlay-kind）；更多的开销来自慢 CPU 上的加密、放不下的数据包或不同的路由。",
+        effect="此处测得的即为更换或取消隧道可节省的上限。",
+        risk="无；仅指出应检查之处：先查 MTU。",
+        unless="确需隧道加密：应选择支持 AES 的 CPU，而非更换隧道",
+    ),
+    "both ways to the same server, measured; articles on socket tuning and container models (A, B, C)",
+)
 CHANGE_HARMED = Knowledge(
     Words(
         title="A change did harm: {figures}",

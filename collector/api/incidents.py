@@ -91,4 +91,5 @@ class IncidentsApi:
         return await self._questions.ask(lambda connection: steps_of_period(connection, fleet, period))
 
     async def _found(self, period: Period) -> Found:
-        return await self._questions.ask(lambda connection: stored_in_period(connection, period))
+        fleet = self._fleet.current
+        return await self._questions.ask(lambda connection: stored_in_period(connection, fleet, period))

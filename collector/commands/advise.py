@@ -10,7 +10,7 @@ import msgspec
 from agent.advice.advise import Advice
 from agent.advice.apply import files_to_apply
 from agent.advice.finding import LANGUAGES, Finding, Language, Severity
-from agent.advice.text import as_text
+from agent.advice.text import as_text, undecided_as_json
 from collector.advice.causes import named
 from collector.advice.diagnosis import Story
 from collector.advice.drift import Comparison
@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lang", dest="language", choices=LANGUAGES, default="en", help="default %(default)s"
     )
     add_period_arguments(parser, days=1)
+    parser.add_argument(
+        "--undecided", action="store_true", help="with --json: also the rules that could not be decided"
+    )
     parser.add_argument("--json", action="store_true", help="a list of findings; with --compare one object")
     add_config_argument(parser)
 
@@ -99,7 +102,12 @@ def _answer(
         return
     findings = [finding for finding in findings_of(advice.nodes) if arguments.node in (None, finding.node)]
     if arguments.json:
-        print(msgspec.json.encode([finding.as_json(language) for finding in findings]).decode())
+        rows = [finding.as_json(language) for finding in findings]
+        asked = (
+            [own for own in advice.nodes if arguments.node in (None, own.node)] if arguments.undecided else []
+        )
+        rows += [row for own in asked for row in undecided_as_json(own)]
+        print(msgspec.json.encode(rows).decode())
     elif arguments.node is None:
         print(_overview(advice, findings, language))
     else:

@@ -11,6 +11,7 @@ from collector.incidents.attribution import Place
 from collector.incidents.breach import Breach, Kind
 from collector.incidents.building import build
 from collector.incidents.episodes import GOOD_BLOCKS, Block, Pair, episodes_of
+from collector.incidents.incident import Incident
 from collector.incidents.joining import Known, Mesh, join
 from collector.maintenance import Announced
 from collector.store.schema import BLOCK_S
@@ -65,3 +66,24 @@ def _excuse(announced: Announced, breach: Breach) -> str | None:
         if each.start_s < breach.block_s + BLOCK_S and each.end_s > breach.block_s:
             return each.reason
     return None
+
+
+def as_announced_now(incident: Incident, announced: Announced) -> Incident:
+    """The incident excused where work announced since covers all of it, and no longer excused where it was withdrawn."""
+    first_s, last_s = incident.start_s + BLOCK_S, incident.last_s - BLOCK_S
+    if incident.maintenance is not None:
+        kept = any(
+            each.start_s < incident.last_s and each.end_s > incident.start_s
+            for path in incident.paths
+            for each in announced.of_path(*path.pair)
+        )
+        return incident if kept else msgspec.structs.replace(incident, maintenance=None)
+    reason = None
+    for path in incident.paths:
+        reason = next(
+            (a.reason for a in announced.of_path(*path.pair) if a.start_s < first_s and a.end_s > last_s),
+            None,
+        )
+        if reason is None:
+            return incident
+    return msgspec.structs.replace(incident, maintenance=reason)

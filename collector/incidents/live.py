@@ -35,7 +35,10 @@ class LiveIncidents:
             return  # nothing new, so nothing began or ended
         now_s = int(self._wall_s())
         period = Period(max(0, now_s - SHOWN_SECONDS), now_s + BLOCK_S)
-        self.latest = await self._database.read(lambda connection: stored_in_period(connection, period))
+        fleet = self._fleet.current
+        self.latest = await self._database.read(
+            lambda connection: stored_in_period(connection, fleet, period)
+        )
         judged_s = await self._database.read(latest_judged_s)
         self.judged_until_s = None if judged_s is None else judged_s + BLOCK_S
 

@@ -9,7 +9,7 @@ import msgspec
 from collector.fleet import Fleet
 from collector.incidents.episodes import Block, Pair
 from collector.incidents.evidence import with_evidence
-from collector.incidents.finding import find
+from collector.incidents.finding import as_announced_now, find
 from collector.incidents.incident import Incident
 from collector.incidents.joining import REJOIN_S, Known
 from collector.incidents.recurrence import with_recurring
@@ -76,12 +76,29 @@ def found_in_period(connection: sqlite3.Connection, fleet: Fleet, period: Period
         for name in judgement.gone:
             found.pop(name, None)
         found |= {known.incident.id: known.incident for known in judgement.incidents}
-    return _as_found(found.values(), period)
+    return _as_found(connection, fleet, found.values(), period)
 
 
-def stored_in_period(connection: sqlite3.Connection, period: Period) -> Found:
+def stored_in_period(connection: sqlite3.Connection, fleet: Fleet, period: Period) -> Found:
     """Only what was stored. Raises sqlite3.Error."""
-    return _as_found(_stored(connection, period).values(), period)
+    return _as_found(connection, fleet, _stored(connection, period).values(), period)
+
+
+def incidents_of_path(
+    connection: sqlite3.Connection, fleet: Fleet, period: Period, source: str, destination: str
+) -> list[Incident]:
+    """The stored incidents of the period that broke this path, or whose cause would and that broke more than they list."""
+    covering = {
+        row.id
+        for row in incident_rows(connection, period)
+        if [source, destination] in msgspec.json.decode(row.pairs)
+    }
+    return [
+        each
+        for each in stored_in_period(connection, fleet, period).incidents
+        if each.concerns(source, destination)
+        or (each.broken_paths > len(each.paths) and covering & {each.id, *(o.id for o in each.occurrences)})
+    ]
 
 
 def _stored(connection: sqlite3.Connection, period: Period) -> dict[str, Incident]:
@@ -90,7 +107,12 @@ def _stored(connection: sqlite3.Connection, period: Period) -> dict[str, Inciden
     return {row.id: _INCIDENT.decode(row.body) for row in incident_rows(connection, lookback)}
 
 
-def _as_found(incidents: Collection[Incident], period: Period) -> Found:
+def _as_found(
+    connection: sqlite3.Connection, fleet: Fleet, stored: Collection[Incident], period: Period
+) -> Found:
+    first_s = min((each.start_s for each in stored), default=period.start_s)
+    announced = announced_in(connection, fleet, Period(min(first_s, period.start_s), period.end_s))
+    incidents = [as_announced_now(each, announced) for each in stored]
     plain = with_recurring(each for each in incidents if each.maintenance is None)
     excused = [each for each in incidents if each.maintenance is not None]
     return Found(_touching(plain, period), _touching(excused, period))

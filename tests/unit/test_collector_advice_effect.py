@@ -57,6 +57,23 @@ def test_no_change_is_rarely_called_help():
     assert found.count(Outcome.HARMED) <= 10
 
 
+def test_many_figures_are_no_more_often_wrong_than_one():
+    """Of 100 changes that did nothing, judged by times, losses, retransmits and throughput, at most 5 are called helped."""
+    rng = np.random.default_rng(20)
+
+    def losses(count):
+        hours = next(iter(paths(rng, 1, 0)))
+        return [{hour: rng.binomial(360, 0.01) / 360 for hour in hours} for _ in range(count)]
+
+    def figures(count):
+        timed = {figure: paths(rng, count, 0) for figure in (Figure.P50, Figure.P99, Figure.THROUGHPUT)}
+        return timed | {figure: losses(count) for figure in (Figure.LOSS, Figure.RETRANSMITS)}
+
+    found = [outcome_of(effects_of(figures(2), figures(4), CHANGE_S)) for _ in range(100)]
+    assert found.count(Outcome.HELPED) <= 5
+    assert found.count(Outcome.HARMED) <= 5
+
+
 def test_the_interval_holds_the_true_change():
     """A known 10% lies within the 95% interval in at least nine of ten runs, and the estimate is near it."""
     rng = np.random.default_rng(8)

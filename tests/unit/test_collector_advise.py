@@ -146,6 +146,16 @@ def test_people_get_a_table_and_one_node_in_full(advise):
     assert "Could not be decided" in full
 
 
+def test_what_could_not_be_decided_is_listed_on_request(advise):
+    """As severity unknown, of the node asked for, beside its findings."""
+    usual = json.loads(advise("--node", "hkg", "--json")[1])
+    found = json.loads(advise("--node", "hkg", "--json", "--undecided")[1])
+    unknown = [row for row in found if row["severity"] == "unknown"]
+    assert found[: len(usual)] == usual
+    assert "route-change" in {row["id"] for row in unknown}
+    assert {row["node"] for row in unknown} == {"hkg"}
+
+
 def test_files_to_apply_are_written_for_one_node(advise, tmp_path):
     """A sysctl.d file, a script and a playbook; without --node there is nobody to write them for."""
     status, _ = advise("--node", "hkg", "--write", str(tmp_path / "out"))

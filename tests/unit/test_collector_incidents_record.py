@@ -1,11 +1,21 @@
 """Incidents in the store: judged as data comes or all at once, late data, long ones, and those that come back."""
 
+import msgspec
 import pytest
 
 from collector.fleet import parse_fleet
-from collector.incidents.record import found_in_period, judge_pending, save, stored_in_period
+from collector.incidents import building
+from collector.incidents.record import (
+    found_in_period,
+    incidents_of_path,
+    judge_pending,
+    save,
+    stored_in_period,
+)
 from collector.incidents.watch import Watch
+from collector.maintenance import Announcement
 from collector.store.incidents import pending_blocks
+from collector.store.maintenance import announce, withdraw
 from collector.store.schema import open_reader, open_writer
 from collector.store.tiers import Period
 from tests.histories import Way, write_minutes
@@ -35,7 +45,7 @@ class Server:
 
 def stored(path, period=DAY):
     connection = open_reader(path)
-    found = stored_in_period(connection, period)
+    found = stored_in_period(connection, FLEET, period)
     connection.close()
     return found.incidents
 
@@ -125,7 +135,7 @@ def test_evenings_of_a_week_are_one_incident_that_comes_back(tmp_path):
     assert (one.cause.kind, one.cause.name) == ("region_pair", "asia – eu")
     assert len(one.occurrences) == 4
     connection = open_reader(path)
-    last_day = stored_in_period(connection, Period(START + 3 * 86400, START + 4 * 86400))
+    last_day = stored_in_period(connection, FLEET, Period(START + 3 * 86400, START + 4 * 86400))
     connection.close()
     assert last_day.named(one.occurrences[2].id).id == one.id
 
@@ -136,3 +146,36 @@ def test_nothing_is_kept_of_a_healthy_day(tmp_path, seed):
     write_minutes(tmp_path / "store.db", FLEET, START, range(360), seed=seed)
     Server(tmp_path / "store.db").work(most=20)
     assert stored(tmp_path / "store.db") == ()
+
+
+def test_a_path_knows_its_incidents_also_beyond_those_listed(tmp_path, monkeypatch):
+    """An incident lists its worst paths; the others that its cause broke are marked as well, sound ones are not."""
+    monkeypatch.setattr(building, "MOST_PATHS", 3)
+    path = tmp_path / "store.db"
+    write_minutes(path, FLEET, START, range(120), ways=slow(60, 110))
+    Server(path).work()
+    connection = open_reader(path)
+    marked = {pair: len(incidents_of_path(connection, FLEET, DAY, *pair)) for pair in FLEET.pairs}
+    connection.close()
+    assert {pair for pair, count in marked.items() if count} == {
+        pair for pair in FLEET.pairs if "sin-b" in pair
+    }
+
+
+def test_work_announced_afterwards_excuses_what_it_covers(tmp_path):
+    """Announced late it is listed as excused; withdrawn again, or covering a part only, it is an incident."""
+    path = tmp_path / "store.db"
+    write_minutes(path, FLEET, START, range(120), ways=slow(60, 110))
+    Server(path).work()
+    connection = open_writer(path)
+    work = Announcement(
+        start_s=START + 60 * 60, end_s=START + 110 * 60, reason="router", nodes=("sin-b",), origin="command"
+    )
+    (added,) = [announce(connection, work, START + 86400, "op")]
+    late = stored_in_period(connection, FLEET, DAY)
+    assert (late.incidents, [each.maintenance for each in late.excused]) == ((), ["router"])
+    withdraw(connection, added.id, START + 86401, "op")
+    announce(connection, msgspec.structs.replace(work, end_s=START + 80 * 60), START + 86402, "op")
+    part = stored_in_period(connection, FLEET, DAY)
+    assert ([each.cause.name for each in part.incidents], part.excused) == (["sin-b"], ())
+    connection.close()

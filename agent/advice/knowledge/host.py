@@ -45,7 +45,7 @@ ZERO_WINDOW = Knowledge(
 SOFTNET = Knowledge(
     Words(
         title="The kernel's receive loop is short of room: {reasons}",
-        what="{reasons}.",
+        what="Seen: {reasons}.",
         why="Packets wait or are dropped inside this host before any program sees them; peers see loss and jitter.",
         effect="Drops and squeezes stop growing when the backlog and the budget cover the bursts.",
         risk="A larger budget lets receiving take more CPU at a time from programs.",
@@ -53,7 +53,7 @@ SOFTNET = Knowledge(
     ),
     Words(
         title="内核收包能力不足：{reasons}",
-        what="{reasons}。",
+        what="所见：{reasons}。",
         why="数据包在任何程序看到之前就在本机等待或被丢弃；对端看到的是丢包与抖动。",
         effect="积压队列与配额足以覆盖突发后，丢弃与用尽次数不再增长。",
         risk="配额变大后，收包一次占用程序更多 CPU。",
@@ -65,7 +65,7 @@ SOFTNET = Knowledge(
 VIRT_ACCELERATION = Knowledge(
     Words(
         title="The virtual machine itself is slow: {reasons}",
-        what="Hypervisor: {kind}. {reasons}.",
+        what="Hypervisor: {kind}. Signs: {reasons}.",
         why="Every packet and every time stamp passes through this; nothing set inside the guest cures it.",
         effect="On an accelerated host with free CPU, latency noise of this cause goes away.",
         risk="A move means a short outage and perhaps a new address.",
@@ -73,7 +73,7 @@ VIRT_ACCELERATION = Knowledge(
     ),
     Words(
         title="虚拟机本身很慢：{reasons}",
-        what="虚拟化类型：{kind}。{reasons}。",
+        what="虚拟化类型：{kind}。迹象：{reasons}。",
         why="每个数据包与每次取时都要经过它；在虚拟机内部调参无法解决。",
         effect="迁移到有硬件加速且 CPU 空闲的宿主机后，此类时延抖动消失。",
         risk="迁移会短暂中断，地址可能改变。",
@@ -107,7 +107,7 @@ NIC_DRIVER = Knowledge(
 OFFLOADS = Knowledge(
     Words(
         title="Device offloads: {reasons}",
-        what="{reasons}.",
+        what="Seen: {reasons}.",
         why="Without checksum offload the CPU sums every byte; LRO merges packets that a router must pass on unchanged.",
         effect="Less CPU per byte; with LRO off, forwarded TCP no longer stalls.",
         risk="A few virtual devices compute wrong checksums: check a capture at the peer afterwards.",
@@ -115,7 +115,7 @@ OFFLOADS = Knowledge(
     ),
     Words(
         title="网卡卸载设置：{reasons}",
-        what="{reasons}。",
+        what="所见：{reasons}。",
         why="没有校验和卸载时 CPU 要逐字节计算；LRO 会合并本应原样转发的数据包。",
         effect="每字节 CPU 更少；关闭 LRO 后，转发的 TCP 不再停顿。",
         risk="少数虚拟网卡会算错校验和：之后请在对端抓包确认。",

@@ -106,7 +106,7 @@ P99_OVER_FLOOR = Knowledge(
     Words(
         title="P99 round trip is {ratio} times the floor to {path}",
         what="P99 {p99} against a floor of {floor} to {path}; {count} of {of} paths are over their limit.",
-        why="{causes}.",
+        why="Where it comes from: {causes}.",
         effect="The provider can change routing or capacity; the report shows the figures that hold in a dispute.",
         risk="None.",
         unless="the stated location of a node is wrong: lightfloor-collector audit tells",
@@ -114,7 +114,7 @@ P99_OVER_FLOOR = Knowledge(
     Words(
         title="到 {path} 的 P99 往返时延是理论下限的 {ratio} 倍",
         what="到 {path} 的 P99 为 {p99}，下限 {floor}；{of} 条路径中有 {count} 条超限。",
-        why="{causes}。",
+        why="来源：{causes}。",
         effect="服务商可以调整路由或容量；报告给出经得起争议的数据。",
         risk="无。",
         unless="节点申报的位置有误：可用 lightfloor-collector audit 检查",
@@ -162,7 +162,7 @@ QOS = Knowledge(
 IPV6 = Knowledge(
     Words(
         title="IPv4 and IPv6 differ: {reasons}",
-        what="{reasons}.",
+        what="Seen: {reasons}.",
         why="Each family takes its own route. Switching IPv6 off breaks dual-stack peers; preferring one family does not.",
         effect="New connections use the family that measures better.",
         risk="The preference holds for every destination.",
@@ -170,7 +170,7 @@ IPV6 = Knowledge(
     ),
     Words(
         title="IPv4 与 IPv6 表现不同：{reasons}",
-        what="{reasons}。",
+        what="所见：{reasons}。",
         why="两种地址族各走各的路由。关闭 IPv6 会影响双栈对端；设置优先级则不会。",
         effect="新连接使用实测更好的地址族。",
         risk="该优先级对所有目的地生效。",

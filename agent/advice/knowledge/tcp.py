@@ -108,7 +108,7 @@ RETRANSMITS = Knowledge(
 TCP_BUFFERS = Knowledge(
     Words(
         title="TCP buffers do not fit: {reasons}",
-        what="{reasons}. Largest bandwidth-delay product of a path: {bdp}. Sockets limited by window or buffer: {limited}.",
+        what="Seen: {reasons}. Largest bandwidth-delay product of a path: {bdp}. Sockets limited by window or buffer: {limited}.",
         why="A connection carries at most one window per round trip; and what tcp_rmem's or tcp_wmem's first two numbers"
         " give, every socket takes from {memory} of memory.",
         effect="Maximum {largest}: twice the largest product, at least 4 MiB, at most 1/32 of the memory. Minimum and default as"
@@ -118,7 +118,7 @@ TCP_BUFFERS = Knowledge(
     ),
     Words(
         title="TCP 缓冲区不合适：{reasons}",
-        what="{reasons}。各路径最大带宽时延积：{bdp}。受窗口或缓冲限制的套接字：{limited}。",
+        what="所见：{reasons}。各路径最大带宽时延积：{bdp}。受窗口或缓冲限制的套接字：{limited}。",
         why="每条连接每个往返最多传一个窗口；而 tcp_rmem、tcp_wmem 前两个值会让每个套接字占用 {memory} 内存中的一份。",
         effect="上限 {largest}：最大带宽时延积的两倍，至少 4 MiB，至多内存的 1/32。最小值与默认值保持内核默认，仅在需要时自动增长。",
         risk="同时有大量高速连接时占用更多内存：请关注 tcp_mem 压力。",
