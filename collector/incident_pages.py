@@ -10,14 +10,18 @@ from collector import chart
 from collector.incidents.incident import Incident
 from collector.incidents.listing import line_of
 from collector.incidents.record import Found, stored_in_period
-from collector.incidents.words import also_words, cause_words, magnitude_words
+from collector.incidents.steps import steps_of_period
+from collector.incidents.words import also_words, cause_words, magnitude_words, step_in_a_line
 from collector.live import LiveFleet
 from collector.period import utc
 from collector.questions import Questions
+from collector.store.schema import DAY_S
 from collector.store.tiers import Period
 from collector.timeline import PathTimeline
 
 EVER = Period(0, 2**40)
+LONGEST_FOR_STEPS_S = 8 * DAY_S
+"""Steps are sought anew for each view: a month of them is a question for the command."""
 
 
 class IncidentPages:
@@ -49,6 +53,9 @@ class IncidentPages:
         except ValueError as error:
             return await self._page("wrong.html.jinja", status=400, problem=str(error))
         found = await self._found(period)
+        fleet, steps = self._fleet.current, []
+        if period.end_s - period.start_s <= LONGEST_FOR_STEPS_S:
+            steps = await self._questions.ask(lambda connection: steps_of_period(connection, fleet, period))
         return await self._page(
             "incidents.html.jinja",
             period=period,
@@ -56,6 +63,7 @@ class IncidentPages:
             query=urlencode({"from": utc(period.start_s), "to": utc(period.end_s)}),
             incidents=[line_of(each) for each in found.incidents],
             excused=[line_of(each) for each in found.excused],
+            steps=[(each.time, step_in_a_line(each)) for each in steps],
         )
 
     async def get_incident(self, request: web.Request) -> web.Response:

@@ -29,8 +29,8 @@ LEAST_SLOW_RATIO, LEAST_HINT_RATIO, LEAST_LOSS_RATIO = 0.01, 0.05, 0.005
 SLOW_SHARE, OVER_SHARE, LOST_SHARE = 0.25, 0.05, 0.02
 """Smaller shares of a block are no breach, however improbable."""
 GROSS_SHARE = 0.5
-HINT_SCORE, LEAST_SCORE, MOST_SCORE, MOST_GROSS_SCORE = 1.5, 3.0, 6.0, 12.0
-"""A block below the first is good, below the second a hint. One bad minute must not open an incident alone: a block counts at most the
+HINT_SCORE, LEAST_SCORE, MOST_SCORE, MOST_GROSS_SCORE = 1.5, 3.0, 4.5, 12.0
+"""A block below the first is good, below the second a hint. Two bad minutes must not open an incident: a block counts at most the
 third, or the fourth where half of its probes or more were hit."""
 OWN_TEST = "own_test_seconds"
 

@@ -30,26 +30,21 @@ class LiveIncidents:
         self.judged_until_s: int | None = None
 
     async def refresh(self) -> None:
-        """Judge every block that has ended. Raises sqlite3.Error, StoreError."""
-        if not await self._judge_all() and self.judged_until_s is not None:
-            return  # nothing new, so nothing began or ended
-        now_s = int(self._wall_s())
+        """Judge every block that has ended, and show what came of it as it comes. Raises sqlite3.Error, StoreError."""
+        more = True
+        while more:
+            judged, more = await self._judge_some()
+            if judged or self.judged_until_s is None:
+                await self._show()
+
+    async def _show(self) -> None:
+        now_s, fleet = int(self._wall_s()), self._fleet.current
         period = Period(max(0, now_s - SHOWN_SECONDS), now_s + BLOCK_S)
-        fleet = self._fleet.current
         self.latest = await self._database.read(
             lambda connection: stored_in_period(connection, fleet, period)
         )
         judged_s = await self._database.read(latest_judged_s)
         self.judged_until_s = None if judged_s is None else judged_s + BLOCK_S
-
-    async def _judge_all(self) -> bool:
-        """Whether there was anything to judge."""
-        any_judged = False
-        more = True
-        while more:
-            judged, more = await self._judge_some()
-            any_judged |= judged
-        return any_judged
 
     async def _judge_some(self) -> tuple[bool, bool]:
         """Whether something was judged, and whether more waits."""

@@ -35,9 +35,9 @@ SITES = {
     "tyo": ("asia", 35.7, 139.7),
     "gru": ("sa", -23.5, -46.6),
 }
-HEALTHY_S, FAULTY_S, AFTER_S = 12, 13, 12
+HEALTHY_S, FAULTY_S, AFTER_S = 12, 17, 12
 START = 1_760_000_000 // 86400 * 86400
-DELAY_MS, EXTRA_MS, LOSS = 20, 30, 0.35
+DELAY_MS, EXTRA_MS, LOSS = 20, 30, 0.4
 
 
 def config(world, folder, node):

@@ -179,3 +179,27 @@ def test_work_announced_afterwards_excuses_what_it_covers(tmp_path):
     part = stored_in_period(connection, FLEET, DAY)
     assert ([each.cause.name for each in part.incidents], part.excused) == (["sin-b"], ())
     connection.close()
+
+
+def test_two_bad_minutes_are_no_incident_and_five_without_an_answer_are(tmp_path):
+    """Blips happen; an outage of one block is one."""
+    pair = {"fra-a", "nyc-a"}
+    blips = tmp_path / "blips.db"
+    write_minutes(
+        blips,
+        FLEET,
+        START,
+        range(90),
+        ways=lambda a, b, m: Way(loss=1) if m in (62, 66) and {a, b} == pair else None,
+    )
+    assert found(blips) == ()
+    outage = tmp_path / "outage.db"
+    write_minutes(
+        outage,
+        FLEET,
+        START,
+        range(90),
+        ways=lambda a, b, m: Way(loss=1) if 60 <= m < 65 and {a, b} == pair else None,
+    )
+    (one,) = found(outage)
+    assert (one.loss_ratio, one.start_s, one.end_s) == (1.0, START + 3600, START + 3900)
