@@ -31,8 +31,9 @@ _PACKETS_PER_TURN = 64
 _CLOCK_ERROR_KEPT_NS = 1_000_000_000
 _MTU_PACKETS_PER_SECOND = 600.0
 """A search in a black hole takes some 250 packets at once, one check a few; all of them a source's own bytes."""
-_MAPPING_PACKETS_PER_SECOND = 100.0
-"""One probe asks some twenty times at once; several nodes behind one NAT are one source."""
+_MAPPING_PACKETS_PER_SECOND = 600.0
+"""A probe asks twenty times at once. Ample, since nodes behind one NAT are one source and a question dropped here would
+look like a mapping that was forgotten."""
 _Control = list[tuple[int, int, bytes]]
 
 

@@ -133,7 +133,7 @@ def lifetime(looks: Iterable[Look]) -> Mapping[str, int]:
     mapping_lifetime_at_least_seconds: it outlived the longest. mapping_lifetime_below_seconds: not even the shortest.
     """
     kept = {look.idle_seconds for look in looks if look.outlived}
-    lost = {look.idle_seconds for look in looks if look.outlived is False} - kept
+    lost = {look.idle_seconds for look in looks if look.outlived is False}
     if kept and max(lost, default=0) > max(kept):
         return {"mapping_lifetime_seconds": max(kept)}
     if kept:

@@ -1,6 +1,7 @@
 """Path MTU, NAT and route on the loopback, on both event loops: sockets with error queues must not go deaf."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -8,6 +9,7 @@ from agent.net.network import SystemNetwork
 from agent.net.reflect import StampReflector
 from agent.probes import mtu, nat, trace
 from agent.sample import Burst, Target
+from agent.stamp.mapping import Question, pack_question
 from agent.wire.series import Family, Outcome
 
 ADDRESSES = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
@@ -116,6 +118,23 @@ async def test_too_many_waiting_are_answered_at_once():
         for sock in sockets:
             sock.close()
         network.close()
+
+
+async def test_questions_beyond_the_rate_of_a_source_are_dropped():
+    """A peer that goes wild costs no more than its share."""
+    reflector = StampReflector("127.0.0.1", 0, 50, None, lambda _: True)
+    sent = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wild:
+        wild.connect(("127.0.0.1", reflector.port))
+        try:
+            while not reflector.packets["limited"] and sent < 20_000:
+                for _ in range(50):
+                    wild.send(pack_question(Question(sent, 0)))
+                    sent += 1
+                await asyncio.sleep(0)
+            assert 0 < reflector.packets["limited"] < reflector.packets["reflected"] < sent
+        finally:
+            reflector.close()
 
 
 @pytest.mark.parametrize("family", list(Family))
