@@ -180,6 +180,8 @@ def test_by_drop_in_the_agents_page_has_tls_and_a_password(running):
         assert status("-u", "prometheus:change me") == "200"
     finally:
         (dropin / "web.conf").unlink()
+        for file in ("server.key", "server.pem", "web.yml"):  # the operator's: a purge would leave them
+            (etc / file).unlink()
         (etc / "agent.toml").write_text(AGENT_TOML)
         running.run("systemctl", "daemon-reload")
         running.run("systemctl", "restart", AGENT)
