@@ -14,7 +14,7 @@ world: .venv/ready debian ## five cities in network namespaces with emulated del
 	@PYTHONPATH=tests:. $(BIN)/python tests/lab/five_cities.py
 
 test: .venv/ready debian ## every test that this machine can run
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types test ## what a change must pass
 

@@ -1,5 +1,6 @@
 """A clean Debian 12 root file system by debootstrap, made once and kept in run/lab; tests change overlays of it. Needs root."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -24,10 +25,15 @@ def clean_root() -> Path:
     require_program("debootstrap")
     mark = hashlib.sha256(" ".join((*PACKAGES, LATER)).encode()).hexdigest()[:8]
     root = _KEPT / f"{SUITE}-{mark}"
-    if root.exists():
-        return root
-    growing = _KEPT / f"{SUITE}-{mark}-{os.getpid()}"
-    growing.mkdir(parents=True)
+    _KEPT.mkdir(parents=True, exist_ok=True)
+    with (_KEPT / f"{SUITE}-{mark}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be making it
+        return root if root.exists() else _made(root)
+
+
+def _made(root: Path) -> Path:
+    growing = root.with_name(f"{root.name}-{os.getpid()}")
+    growing.mkdir()
     include = f"--include={','.join(PACKAGES)}"
     _make(growing, ["debootstrap", "--variant=minbase", include, SUITE, str(growing), MIRROR])
     install = f"apt-get update -qq && apt-get install -y -qq --no-install-recommends {LATER} && apt-get clean"
