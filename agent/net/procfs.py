@@ -59,6 +59,8 @@ class ProcRoot:
 
     def _locate(self, path: str) -> Path:
         """The path below the root. A captured tree may hold links out of it, to this host's files: those are absent."""
+        if "\0" in path:  # a name that was read from a damaged file; no file has it
+            raise FileNotFoundError(f"{path!r} is no path")
         full = self.root / path
         if self.is_live:
             return full

@@ -199,3 +199,14 @@ def test_first_collection_is_all_new():
     """Against nothing, everything is sent."""
     found = collect(HOSTS / "hong-kong", NOW)
     assert facts_changed([], found) == found
+
+
+def test_a_release_that_is_no_name_names_no_folder(tmp_path):
+    """The modules' folder is found by the release; one with a NUL byte or a way out of the tree leads nowhere."""
+    for release in (b"6.1\0\xff\n", b"../../../../../../etc\n", b"x" * 5000):
+        file = tmp_path / "proc/sys/kernel/osrelease"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(release)
+        found = {fact.name: fact for fact in collect(tmp_path, NOW)}["modules.available"]
+        assert found.value is None
+        assert found.reason
