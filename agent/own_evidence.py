@@ -115,7 +115,7 @@ def spooled_windows(spool: Path) -> Iterator[Window]:
 
 
 def paths_of(windows: Iterable[Window]) -> tuple[PathEvidence, ...]:
-    """One PathEvidence for each peer and family; minutes with quality flags give no latencies."""
+    """One PathEvidence for each peer and family; minutes with quality flags give neither latencies nor losses."""
     by_path: dict[tuple[str, Family], list[Window]] = {}
     for window in windows:
         if window.series.source != window.series.destination:
@@ -125,8 +125,9 @@ def paths_of(windows: Iterable[Window]) -> tuple[PathEvidence, ...]:
 
 def _path(destination: str, family: Family, windows: list[Window]) -> PathEvidence:
     probe, latency = _latency(windows)
-    answered = sum(sum(w.outcomes.get(o, 0) for o in ANSWERED) for w in windows if w.series.probe == probe)
-    lost = sum(sum(w.outcomes.get(o, 0) for o in LOST) for w in windows if w.series.probe == probe)
+    clean = [window for window in windows if window.series.probe == probe and not window.quality]
+    answered = sum(window.outcomes.get(outcome, 0) for window in clean for outcome in ANSWERED)
+    lost = sum(window.outcomes.get(outcome, 0) for window in clean for outcome in LOST)
     counted = _counters(windows, "sockets")
     mtu, nat, sockets, bandwidth = (
         _last_gauges(windows, kind) for kind in ("mtu", "nat", "sockets", "iperf3")
@@ -135,7 +136,7 @@ def _path(destination: str, family: Family, windows: list[Window]) -> PathEviden
     for window in windows:
         if window.series.probe == "tls" and "tls_handshake_ns" in window.times:
             handshake.merge(window.times["tls_handshake_ns"])
-    limits = [w.limit_ns for w in windows if w.limit_ns is not None]
+    limits = [window.limit_ns for window in clean if window.limit_ns is not None]
     return PathEvidence(
         destination, family.value, None, probe,
         start_s=min(w.start_s for w in windows), end_s=max(w.start_s + w.length_s for w in windows),
@@ -186,9 +187,10 @@ def _loaded_p50_ns(windows: list[Window], probe: str) -> float | None:
 
 
 def _counters(windows: list[Window], probe: str) -> dict[str, int]:
+    """Sums over minutes without an own bandwidth test, whose segments are not the path's usual traffic."""
     sums: dict[str, int] = {}
     for window in windows:
-        if window.series.probe == probe:
+        if window.series.probe == probe and OWN_TEST not in window.quality:
             for name, count in window.counters.items():
                 sums[name] = sums.get(name, 0) + count
     return sums

@@ -123,3 +123,26 @@ def bare(facts=None, paths=()):
     """A host of which only these facts and paths are known."""
     known = {name: Fact(name, value, "a file", NOW_S) for name, value in (facts or {}).items()}
     return Evidence("web1", known, None, tuple(paths))
+
+
+def long_path(**figures):
+    return path(
+        "SIN",
+        p50_ns=160 * MS,
+        min_ns=155 * MS,
+        p99_ns=170 * MS,
+        floor_ns=110 * MS,
+        limit_ns=220 * MS,
+        **figures,
+    )
+
+
+VXLAN = {
+    "interfaces.names": ["eth0", "flannel.1", "lo"],
+    "overlay.flannel.1.kind": "vxlan",
+    "overlay.flannel.1.mtu": 1450,
+    "overlay.flannel.1.underlay_interface": "eth0",
+    "overlay.flannel.1.underlay_mtu": 1500,
+    "overlay.flannel.1.underlay_family": "ipv4",
+}
+HOLE = {"path_mtu_bytes": 1400, "black_hole": True, "icmp_seen": False}

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lab.machine import machine, missing_for_a_machine
+from packages import TWO_NODES
 
 ROLES = Path(__file__).resolve().parents[2] / "deploy/ansible"
 MISSING = missing_for_a_machine() or (
@@ -22,27 +23,6 @@ pytestmark = [
     pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
 ]
 AGENT, COLLECTOR = "lightfloor-agent", "lightfloor-collector"
-FLEET = """
-[[providers]]
-name = "one"
-[[sites]]
-name = "fra"
-iata = "FRA"
-[[nodes]]
-name = "fra-1"
-provider = "one"
-site = "fra"
-ipv4 = "127.0.0.1"
-[[nodes]]
-name = "fra-2"
-provider = "one"
-site = "fra"
-ipv4 = "127.0.0.2"
-[[groups]]
-name = "all"
-shape = "mesh"
-probes = [{ kind = "tcp", interval_seconds = 0.5 }]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +33,7 @@ def host(tmp_path_factory, packages):
         shutil.copytree(ROLES, work)
         for package in packages.iterdir():
             shutil.copy(package, work)
-        (work / "fleet.toml").write_text(FLEET)
+        (work / "fleet.toml").write_text(TWO_NODES)
         here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
         (agent,) = work.glob(f"{AGENT}_*.deb")
         (collector,) = work.glob(f"{COLLECTOR}_*.deb")
@@ -131,11 +111,11 @@ def test_a_fleet_is_rolled_out_and_a_second_run_changes_nothing(host):
 def test_a_wrong_fleet_file_never_reaches_the_collector(host):
     """What check-config refuses is not written, and the run says why."""
     before = (host.root / "etc/lightfloor/fleet.toml").read_text()
-    (host.root / "root/work/fleet.toml").write_text(FLEET.replace("iata", "itaa"))
+    (host.root / "root/work/fleet.toml").write_text(TWO_NODES.replace("iata", "itaa"))
     with pytest.raises(AssertionError, match="unknown key; did you mean iata"):
         play(host, "--limit", "collector")
     assert (host.root / "etc/lightfloor/fleet.toml").read_text() == before
-    (host.root / "root/work/fleet.toml").write_text(FLEET)
+    (host.root / "root/work/fleet.toml").write_text(TWO_NODES)
 
 
 def test_a_token_is_rotated_when_told(host):

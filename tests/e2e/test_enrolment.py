@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from packages import TWO_NODES
+
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 10990
 URL = f"https://localhost:{PORT}"
@@ -23,27 +25,6 @@ pytestmark = [
         os.geteuid() != 0 or shutil.which("curl") is None, reason="needs root, namespaces and curl"
     ),
 ]
-FLEET_TOML = """
-[[providers]]
-name = "one"
-[[sites]]
-name = "fra"
-iata = "FRA"
-[[nodes]]
-name = "fra-1"
-provider = "one"
-site = "fra"
-ipv4 = "127.0.0.1"
-[[nodes]]
-name = "fra-2"
-provider = "one"
-site = "fra"
-ipv4 = "127.0.0.2"
-[[groups]]
-name = "all"
-shape = "mesh"
-probes = [{ kind = "tcp", interval_seconds = 0.2 }]
-"""
 SYSTEMCTL = """#!/bin/sh
 # Starts and ends the real agent as the unit does: the token is a credential, and a restart reads it anew.
 echo "$*" >>{folder}/systemctl.log
@@ -134,7 +115,7 @@ def collector(server, tmp_path_factory):
     (folder / "ca.pem").write_bytes(authority.cert_pem.bytes())
     served.private_key_pem.write_to_path(folder / "key.pem")
     (folder / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in served.cert_chain_pems))
-    (folder / "fleet.toml").write_text(FLEET_TOML)
+    (folder / "fleet.toml").write_text(TWO_NODES)
     (folder / "collector.toml").write_text(
         f'[server]\nport = {PORT}\ntls_cert = "cert.pem"\ntls_key = "key.pem"\n'
         f'[enroll]\nurl = "{URL}"\nca_file = "ca.pem"\n[store]\npath = "store.db"\n[fleet]\npath = "fleet.toml"\n'

@@ -10,6 +10,7 @@ import pytest
 
 from lab.cleanroot import clean_root
 from lab.machine import machine, missing_for_a_machine
+from packages import TWO_NODES
 
 MISSING = missing_for_a_machine()
 pytestmark = [
@@ -21,27 +22,6 @@ pytestmark = [
 AGENT, COLLECTOR = "lightfloor-agent", "lightfloor-collector"
 BEFORE = "0.0.1-1"
 DROPPED = "agent/only_in_the_version_before.py"
-FLEET_TOML = """
-[[providers]]
-name = "one"
-[[sites]]
-name = "fra"
-iata = "FRA"
-[[nodes]]
-name = "fra-1"
-provider = "one"
-site = "fra"
-ipv4 = "127.0.0.1"
-[[nodes]]
-name = "fra-2"
-provider = "one"
-site = "fra"
-ipv4 = "127.0.0.2"
-[[groups]]
-name = "all"
-shape = "mesh"
-probes = [{ kind = "tcp", interval_seconds = 0.5 }]
-"""
 AGENT_TOML = """# the operator's own words
 node = "fra-1"
 window_seconds = 1
@@ -158,7 +138,7 @@ def test_an_upgrade_keeps_all_and_a_purge_leaves_nothing(host, packages, older):
 def start(host):
     """Both configured and started, the agent enrolled."""
     configuration = host.root / "etc/lightfloor"
-    (configuration / "fleet.toml").write_text(FLEET_TOML)
+    (configuration / "fleet.toml").write_text(TWO_NODES)
     (configuration / "collector.toml").write_text(f'[store]\npath = "/var/lib/{COLLECTOR}/collector.db"\n')
     host.run("systemctl", "start", COLLECTOR)
     enroll = ["runuser", "-u", COLLECTOR, "--", COLLECTOR, "enroll", "fra-1", "--token-only"]

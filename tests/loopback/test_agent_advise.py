@@ -164,6 +164,24 @@ def test_spooled_windows_tell_of_the_paths(tmp_path):
     assert "every 15 s" in str(found["udp-keepalive"].words)
 
 
+def test_what_an_own_test_or_a_stolen_minute_lost_is_not_the_paths(tmp_path):
+    """Losses of flagged minutes and segments of own tests count for nothing; the others do."""
+    flagged = {"own_test_seconds": 15.0}
+    sent = {"bytes_sent": 9_000_000, "bytes_retransmitted": 4_000_000}
+    windows = [
+        window("udp", outcomes={Outcome.OK: 300}),
+        window("udp", start_s=NOW_S + 60, outcomes={Outcome.TIMEOUT: 300}, quality={"steal_ratio": 0.4}),
+        window("sockets", start_s=NOW_S + 60, counters=sent, quality=flagged),
+    ]
+    spoiled = paths_of(windows)[0]
+    assert (spoiled.loss_ratio, spoiled.retransmit_ratio) == (0.0, None)
+    own = paths_of(
+        [window("udp", outcomes={Outcome.OK: 200, Outcome.TIMEOUT: 200}), window("sockets", counters=sent)]
+    )[0]
+    assert own.loss_ratio == 0.5
+    assert own.retransmit_ratio == pytest.approx(4 / 9)
+
+
 def test_minutes_with_flags_give_no_latency(tmp_path):
     """Own bandwidth tests' minutes are the load, the others the rest."""
     calm = window("udp", outcomes={Outcome.OK: 60}, rtt=Histogram.of([20 * MS] * 60))

@@ -3,10 +3,12 @@
 import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from agent.advice.advise import advise
-from agent.advice.finding import LANGUAGES, Severity, Words
+from agent.advice.conflicts import settle
+from agent.advice.finding import LANGUAGES, Severity, Sysctl, Words
 from agent.advice.rules import RULES
 from agent.wire.batch import Fact
 from hosts import ABSENT, GIB, MS, NOW_S, bare, host, path
@@ -157,6 +159,19 @@ def test_no_parameter_is_left_with_two_values():
                 values.setdefault(step.key, set()).add(step.value)
     assert values
     assert all(len(found) == 1 for found in values.values())
+
+
+def test_of_two_values_the_graver_findings_stands():
+    """Fleet rules may want another value than the host's: one is set, the other finding names whose."""
+    mild = by_id(host({f"{S}tcp_sack": 0}))["tcp-sack"]
+    key = "net.ipv4.tcp_sack"
+    grave = msgspec.structs.replace(
+        mild, id="graver", severity=Severity.CRITICAL, steps=(Sysctl(key, "2", "0"),)
+    )
+    kept = {finding.id: finding for finding in settle([mild, grave])}
+    assert kept["graver"].steps == (Sysctl(key, "2", "0"),)
+    assert kept["tcp-sack"].steps == ()
+    assert "graver" in kept["tcp-sack"].notes[-1].en
 
 
 def test_the_gravest_stands_first():

@@ -47,7 +47,7 @@ SLOW_START_AFTER_IDLE = Knowledge(
         title="Connections start over after each pause on long paths",
         what="net.ipv4.tcp_slow_start_after_idle is 1 and the longest path has {rtt}.",
         why="After one retransmission timeout of silence the congestion window falls back to its initial 10 segments; growing"
-        " back takes about {trips} round trips, {lost}.",
+        " back to {window} takes about {trips} round trips, {lost}.",
         effect="Up to {lost} less for the first large answer after a pause on a kept-alive connection.",
         risk="A burst after idle can overrun a queue that has filled meanwhile.",
         unless="connections are short-lived, so that none is ever idle",
@@ -55,7 +55,7 @@ SLOW_START_AFTER_IDLE = Knowledge(
     Words(
         title="长路径上的连接每次空闲后都要重新慢启动",
         what="net.ipv4.tcp_slow_start_after_idle 为 1，最长路径往返时延 {rtt}。",
-        why="空闲一个重传超时后，拥塞窗口退回初始的 10 个段；恢复约需 {trips} 个往返，即 {lost}。",
+        why="空闲一个重传超时后，拥塞窗口退回初始的 10 个段；恢复到 {window} 个段约需 {trips} 个往返，即 {lost}。",
         effect="长连接空闲后的第一个大响应最多可快 {lost}。",
         risk="空闲后的突发可能冲满此间已变拥挤的队列。",
         unless="连接都是短连接，不存在空闲",
@@ -70,7 +70,7 @@ CONGESTION_CONTROL = Knowledge(
     Words(
         title="{in_use} on a long path with loss: BBR would carry more",
         what="{in_use} is in use; the path to {path} has {rtt} and loses {loss}. The queueing discipline is {qdisc}.",
-        why="A loss-based sender cannot pass MSS ÷ RTT × 1.22 ÷ √loss (Mathis): {limit} per connection here.",
+        why="A loss-based sender cannot pass MSS ÷ RTT × 1.22 ÷ √loss (Mathis): {limit} per connection here, with an MSS of {mss}.",
         effect="BBR follows the measured bandwidth instead of each loss; up to about 15% loss the {limit} ceiling no longer"
         " holds. By how much it helps here only a before/after comparison tells (lightfloor-collector effect).",
         risk="BBR takes more than its share beside loss-based senders, and can raise retransmissions in shallow queues.",
@@ -79,7 +79,7 @@ CONGESTION_CONTROL = Knowledge(
     Words(
         title="长且有丢包的路径上使用 {in_use}：BBR 可传得更多",
         what="当前使用 {in_use}；到 {path} 的往返时延 {rtt}，丢包 {loss}。排队规则为 {qdisc}。",
-        why="基于丢包的算法速率不超过 MSS ÷ RTT × 1.22 ÷ √丢包率（Mathis 公式）：此处每条连接 {limit}。",
+        why="基于丢包的算法速率不超过 MSS ÷ RTT × 1.22 ÷ √丢包率（Mathis 公式）：MSS 为 {mss} 时每条连接 {limit}。",
         effect="BBR 依据实测带宽而非每次丢包；丢包约 15% 以内不再受 {limit} 限制。实际收益须用前后对比确认（lightfloor-collector effect）。",
         risk="BBR 与基于丢包的流量竞争时会占得更多，浅缓冲下可能增加重传。",
         unless="链路与不可受影响的流量共享，或内核 BBR 早于 4.20 且无法使用 fq",

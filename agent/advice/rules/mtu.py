@@ -1,6 +1,7 @@
 """Path MTU against what the interface believes, black holes, and the kernel's own way around them."""
 
 import re
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from agent.advice.evidence import Evidence, NotKnown, PathEvidence
@@ -84,7 +85,7 @@ def pmtu_black_hole(evidence: Evidence) -> Found | None:
     holes = [path for path in known if path.black_hole]
     if not holes:
         return None
-    narrow = [(path, interface_mtu(evidence, path) or 1500) for path in holes]
+    narrow = [(path, interface_mtu(evidence, path)) for path in holes]
     smallest = {
         family: min(path.path_mtu_bytes for path in holes if path.family == family and path.path_mtu_bytes)
         for family in ("ipv4", "ipv6")
@@ -140,7 +141,7 @@ def _set_mtu(evidence: Evidence, narrow: list[tuple[PathEvidence, int]], smalles
     ]
 
 
-def _set_routes(evidence: Evidence, narrow: list[tuple[PathEvidence, int]]) -> list[Step]:
+def _set_routes(evidence: Evidence, narrow: Sequence[tuple[PathEvidence, int | None]]) -> list[Step]:
     """A host route with the measured MTU for each destination; only those whose address is known can be written out."""
     steps: list[Step] = []
     for path, _ in narrow:
@@ -186,14 +187,15 @@ def _clamp(evidence: Evidence, smallest: dict[str, int]) -> list[Step]:
     return steps
 
 
-def _listed(narrow: list[tuple[PathEvidence, int]]) -> str:
+def _listed(narrow: Sequence[tuple[PathEvidence, int | None]]) -> str:
     return ", ".join(dict.fromkeys(f"{path.destination} {path.path_mtu_bytes}" for path, _ in narrow[:5]))
 
 
-def _observed(narrow: list[tuple[PathEvidence, int]]) -> tuple[Observed, ...]:
+def _observed(narrow: Sequence[tuple[PathEvidence, int | None]]) -> tuple[Observed, ...]:
     found: list[Observed] = []
     for path, own in narrow[:5]:
         found.append(path.observed("path_mtu_bytes", path.path_mtu_bytes, "mtu probe"))
-        found.append(path.observed("interface_mtu_bytes", own, "mtu probe"))
+        if own is not None:
+            found.append(path.observed("interface_mtu_bytes", own, "mtu probe"))
         found.append(path.observed("icmp_seen", path.icmp_seen, "mtu probe"))
     return tuple(found)

@@ -211,7 +211,10 @@ def overlay_kind(evidence: Evidence) -> Found | None:
         evidence.value("interfaces.names")
         return None
     overlay = heavy[0]
-    underlay = (_underlay_mtu(evidence, overlay) or (1500, ""))[0]
+    below = _underlay_mtu(evidence, overlay)
+    if below is None:
+        raise NotKnown(f"overlay {overlay.what}: the MTU below it is not known")
+    underlay = below[0]
     own, lean = overlay.overheads()[0], OVERHEADS[TunnelKind.IPIP]
     other = (lean.ipv6 if overlay.family == "ipv6" else lean.ipv4) or 20
     figures = {

@@ -11,6 +11,8 @@ from agent.advice.units import milliseconds, percent, rate
 LARGEST_UNSCALED_BYTES = 65535
 """The window field has 16 bits (RFC 9293, 3.1)."""
 LONG_PATH_NS = 50_000_000
+ASSUMED_RTT_NS, ASSUMED_WINDOW, ASSUMED_MSS = 100_000_000, 160, 1448
+"""For figures of a host whose paths or sockets were not measured; the words say so."""
 BBR_LOSS = (0.001, 0.15)
 """Below, there is nothing to win; above, no sender helps."""
 BBR_KERNEL = (4, 9)
@@ -39,7 +41,7 @@ def window_scaling(evidence: Evidence) -> Found | None:
         return None
     products = [path.bdp_bytes for path in evidence.paths if path.bdp_bytes is not None]
     medians = [path.p50_ns for path in evidence.paths if path.p50_ns]
-    longest_ns = max(medians, default=100_000_000)
+    longest_ns = max(medians, default=ASSUMED_RTT_NS)
     ceiling = LARGEST_UNSCALED_BYTES * 8e9 / longest_ns
     needs = max(products, default=None)
     costs_nothing = needs < LARGEST_UNSCALED_BYTES if needs is not None else bool(medians) and ceiling > 1e9
@@ -49,10 +51,17 @@ def window_scaling(evidence: Evidence) -> Found | None:
     observed = evidence.observed(name) + tuple(
         path.observed("p50_ns", path.p50_ns) for path in evidence.paths if path.p50_ns == longest_ns
     )
-    figures = {"rtt": milliseconds(longest_ns), "ceiling": rate(ceiling)}
+    figures, chinese = {"rtt": milliseconds(longest_ns), "ceiling": rate(ceiling)}, {}
+    if not medians:
+        figures["rtt"], chinese["rtt"] = _assumed(figures["rtt"])
     confidence = Confidence.HIGH if products else Confidence.MEDIUM
     step = Sysctl("net.ipv4.tcp_window_scaling", "1", "0")
-    return Found(severity, confidence, observed, figures, (step,), ("net.ipv4.tcp_window_scaling",))
+    return Found(severity, confidence, observed, figures, (step,), ("net.ipv4.tcp_window_scaling",), chinese)
+
+
+def _assumed(figure: str) -> tuple[str, str]:
+    """A figure that nobody measured, marked as such in both languages."""
+    return f"{figure} (assumed, not measured)", f"{figure}（假定值，未测量）"
 
 
 def slow_start_after_idle(evidence: Evidence) -> Found | None:
@@ -66,12 +75,20 @@ def slow_start_after_idle(evidence: Evidence) -> Found | None:
     long = [path for path in evidence.paths if path.p50_ns is not None and path.p50_ns >= LONG_PATH_NS]
     observed = evidence.observed(name) + tuple(path.observed("p50_ns", path.p50_ns) for path in long[:5])
     windows = [path.cwnd_segments for path in long if path.cwnd_segments]
-    trips = max(1, (int(max(windows, default=160)) // 10).bit_length())
-    figures = {"rtt": milliseconds(longest_ns), "trips": trips, "lost": milliseconds(trips * longest_ns)}
+    window = int(max(windows, default=ASSUMED_WINDOW))
+    trips = max(1, (window // 10).bit_length())
+    figures = {
+        "rtt": milliseconds(longest_ns),
+        "window": str(window),
+        "trips": str(trips),
+        "lost": milliseconds(trips * longest_ns),
+    }
+    chinese = {}
+    if not windows:
+        figures["window"], chinese["window"] = _assumed(figures["window"])
     step = Sysctl("net.ipv4.tcp_slow_start_after_idle", "0", "1")
-    return Found(
-        Severity.INFO, Confidence.MEDIUM, observed, figures, (step,), tuple(p.destination for p in long)
-    )
+    subjects = tuple(path.destination for path in long)
+    return Found(Severity.INFO, Confidence.MEDIUM, observed, figures, (step,), subjects, chinese)
 
 
 def congestion_control(evidence: Evidence) -> Found | None:
@@ -92,7 +109,7 @@ def congestion_control(evidence: Evidence) -> Found | None:
     if kernel_release(evidence) < BBR_KERNEL or not _bbr_at_hand(evidence):
         return None
     path, loss = max(lossy, key=lambda pair: (pair[0].p50_ns or 0) * pair[1] ** 0.5)
-    mss = path.tcp_mss_bytes or 1448
+    mss = path.tcp_mss_bytes or ASSUMED_MSS
     limit = mss * 8e9 / (path.p50_ns or 1) * MATHIS / loss**0.5
     qdisc = evidence.get("sysctl.net.core.default_qdisc")
     steps: tuple[Step, ...] = (Sysctl("net.ipv4.tcp_congestion_control", "bbr", in_use),)
@@ -100,10 +117,11 @@ def congestion_control(evidence: Evidence) -> Found | None:
         steps = (Sysctl("net.core.default_qdisc", "fq", qdisc), *steps)
     figures = {
         "in_use": in_use, "path": path.destination, "rtt": milliseconds(path.p50_ns or 0),
-        "loss": percent(loss), "limit": rate(limit), "qdisc": qdisc or "?",
+        "loss": percent(loss), "limit": rate(limit), "qdisc": qdisc or "?", "mss": str(mss),
     }  # fmt: skip
     observed = evidence.observed(name, available_name, "sysctl.net.core.default_qdisc") + tuple(
-        path.observed("loss_or_retransmit_ratio", round(ratio, 6)) for path, ratio in lossy[:5]
+        path.observed("loss_ratio" if path.retransmit_ratio is None else "retransmit_ratio", round(ratio, 6))
+        for path, ratio in lossy[:5]
     )
     subjects = tuple(path.destination for path, _ in lossy)
     return Found(Severity.WARNING, Confidence.MEDIUM, observed, figures, steps, subjects)
